@@ -1,0 +1,224 @@
+// The one file that knows the `sqlite3` package. WAL, synchronous=FULL, one writer; concurrent writes share a commit.
+//
+//   Q1. A write that resolved is on disk. One that rejected left nothing behind, whatever shared its commit.
+//   Q2. Writes run one after another, in the order of the calls.
+//   Q3. Integers above 2^53 and bigints are refused: sqlite3 stores a bigint as NULL, silently. Store such things as blobs or text.
+import sqlite3 from "sqlite3";
+import { Fault } from "./fault.ts";
+
+export type Value = string | number | null | Uint8Array;
+export type Row = Readonly<Record<string, Value>>;
+
+/** Reads, as seen inside a transaction (own writes included) or outside (the last commit). */
+export interface Reader {
+  get<T extends Row = Row>(sql: string, ...values: Value[]): Promise<T | undefined>;
+  all<T extends Row = Row>(sql: string, ...values: Value[]): Promise<T[]>;
+}
+
+export interface Transaction extends Reader {
+  /** Runs one statement; `changes` is the number of rows it touched. */
+  run(sql: string, ...values: Value[]): Promise<{ changes: number; lastId: number }>;
+}
+
+export interface Database extends Reader {
+  /** Runs `work` in a write transaction and resolves once it is durable (Q1). Never call it inside another `write`. */
+  write<T>(work: (tx: Transaction) => Promise<T>): Promise<T>;
+  /** Waits for writes under way, then closes. Twice is once; later calls fail with Unavailable. */
+  close(): Promise<void>;
+}
+
+export interface DatabaseOptions {
+  /** SQL scripts, applied once each, in order; their count is kept in user_version. Append only. */
+  readonly migrations: readonly string[];
+  /** How many writes may share a commit; 1 gives every write its own. 64 unless told. */
+  readonly groupSize?: number;
+}
+
+/** Opens (and makes, and migrates) a database. ":memory:" lives as long as it is open. */
+export async function openDatabase(path: string, options: DatabaseOptions): Promise<Database> {
+  const memory = path === ":memory:";
+  const writer = await connect(path, sqlite3.OPEN_READWRITE | sqlite3.OPEN_CREATE);
+  await writer.exec(
+    "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA busy_timeout=10000;",
+  );
+  await migrate(writer, options.migrations, path);
+  const reader = memory ? writer : await connect(path, sqlite3.OPEN_READONLY);
+  if (!memory) await reader.exec("PRAGMA busy_timeout=10000;");
+  return new GroupCommit(writer, reader, options.groupSize ?? 64);
+}
+
+interface Job {
+  run(tx: Transaction): Promise<void>;
+  settle(commitError?: Fault): void;
+}
+
+class GroupCommit implements Database {
+  readonly #writer: Connection;
+  readonly #reader: Connection;
+  readonly #groupSize: number;
+  #queue: Job[] = [];
+  #pump: Promise<void> | undefined;
+  #closing: Promise<void> | undefined;
+
+  constructor(writer: Connection, reader: Connection, groupSize: number) {
+    this.#writer = writer;
+    this.#reader = reader;
+    this.#groupSize = groupSize;
+  }
+
+  async get<T extends Row>(sql: string, ...values: Value[]): Promise<T | undefined> {
+    return (await this.all<T>(sql, ...values))[0];
+  }
+
+  async all<T extends Row>(sql: string, ...values: Value[]): Promise<T[]> {
+    if (this.#closing) throw closedFault();
+    // An in-memory database has one connection: wait for open transactions, so that only commits are seen.
+    while (this.#reader === this.#writer && this.#pump) await this.#pump;
+    return this.#reader.all<T>(sql, ...values);
+  }
+
+  write<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
+    if (this.#closing) return Promise.reject(closedFault());
+    return new Promise<T>((resolve, reject) => {
+      let finish: () => void = () => reject(new Fault("Bug", "a write was settled before it ran"));
+      this.#queue.push({
+        async run(tx) {
+          const value = await work(tx);
+          finish = () => resolve(value);
+        },
+        settle: (error) => (error ? reject(error) : finish()),
+      });
+      this.#pump ??= this.#drain().finally(() => (this.#pump = undefined));
+    });
+  }
+
+  async #drain(): Promise<void> {
+    await Promise.resolve(); // let callers of the same tick share the first commit
+    while (this.#queue.length > 0) await this.#commit(this.#queue.splice(0, this.#groupSize));
+  }
+
+  async #commit(jobs: readonly Job[]): Promise<void> {
+    const done: Job[] = [];
+    try {
+      await this.#writer.exec("BEGIN IMMEDIATE");
+      for (const job of jobs) {
+        await this.#writer.exec("SAVEPOINT job");
+        try {
+          await job.run(this.#writer);
+          await this.#writer.exec("RELEASE job");
+          done.push(job);
+        } catch (error) {
+          await this.#writer.exec("ROLLBACK TO job; RELEASE job");
+          job.settle(Fault.from(error));
+        }
+      }
+      await this.#writer.exec("COMMIT");
+    } catch (error) {
+      await this.#writer.exec("ROLLBACK").catch(() => {}); // a full disk may have rolled back already
+      const fault = Fault.from(error, "writing to the database");
+      for (const job of jobs) job.settle(fault);
+      return;
+    }
+    for (const job of done) job.settle();
+  }
+
+  close(): Promise<void> {
+    return (this.#closing ??= (async () => {
+      while (this.#pump) await this.#pump;
+      if (this.#reader !== this.#writer) await this.#reader.close();
+      await this.#writer.close();
+    })());
+  }
+}
+
+function closedFault(): Fault {
+  return new Fault("Unavailable", "the database is closed");
+}
+
+async function migrate(db: Connection, migrations: readonly string[], path: string): Promise<void> {
+  const [row] = await db.all<{ user_version: number }>("PRAGMA user_version");
+  const have = row?.user_version ?? 0;
+  if (have > migrations.length) {
+    throw new Fault(
+      "Invalid",
+      `${path} was written by a newer version of this program; upgrade, or use another data directory`,
+    );
+  }
+  for (const [index, script] of migrations.entries()) {
+    if (index >= have) await db.exec(`BEGIN IMMEDIATE; ${script}; PRAGMA user_version=${index + 1}; COMMIT;`);
+  }
+}
+
+/** A connection with promises; every statement has a callback, since one without ends the process when it fails. */
+class Connection implements Transaction {
+  readonly #db: sqlite3.Database;
+
+  constructor(db: sqlite3.Database) {
+    this.#db = db;
+  }
+
+  exec(sql: string): Promise<void> {
+    return new Promise((resolve, reject) =>
+      this.#db.exec(sql, (e) => (e ? reject(translate(e)) : resolve())),
+    );
+  }
+
+  run(sql: string, ...values: Value[]): Promise<{ changes: number; lastId: number }> {
+    return new Promise((resolve, reject) =>
+      this.#db.run(sql, checked(values), function (this: sqlite3.RunResult, e: Error | null) {
+        if (e) reject(translate(e));
+        else resolve({ changes: this.changes, lastId: this.lastID });
+      }),
+    );
+  }
+
+  async get<T extends Row>(sql: string, ...values: Value[]): Promise<T | undefined> {
+    return (await this.all<T>(sql, ...values))[0];
+  }
+
+  all<T extends Row>(sql: string, ...values: Value[]): Promise<T[]> {
+    return new Promise((resolve, reject) =>
+      this.#db.all(sql, checked(values), (e: Error | null, rows: T[]) =>
+        e ? reject(translate(e)) : resolve(rows),
+      ),
+    );
+  }
+
+  close(): Promise<void> {
+    return new Promise((resolve, reject) => this.#db.close((e) => (e ? reject(translate(e)) : resolve())));
+  }
+}
+
+function connect(path: string, mode: number): Promise<Connection> {
+  return new Promise((resolve, reject) => {
+    const db = new sqlite3.Database(path, mode, (e) => {
+      if (e) reject(new Fault("Unavailable", `opening the database ${path}: ${e.message}`, { cause: e }));
+      else resolve(new Connection(db));
+    });
+  });
+}
+
+function checked(values: readonly Value[]): Value[] {
+  for (const value of values as readonly unknown[]) {
+    if (
+      typeof value === "bigint" ||
+      (typeof value === "number" && !Number.isSafeInteger(value) && Number.isInteger(value))
+    ) {
+      throw new Fault("Bug", "a number too large for SQLite's driver was passed as a parameter"); // Q3
+    }
+  }
+  return values.map((v) => (v instanceof Uint8Array && !Buffer.isBuffer(v) ? Buffer.from(v) : v));
+}
+
+function translate(error: Error & { code?: string }): Fault {
+  switch (error.code) {
+    case "SQLITE_CONSTRAINT":
+      return new Fault("AlreadyExists", error.message, { cause: error });
+    case "SQLITE_FULL":
+      return new Fault("Unavailable", "the disk is full", { cause: error });
+    case "SQLITE_BUSY":
+      return new Fault("Busy", "the database is in use by another process", { cause: error });
+    default:
+      return new Fault("Unavailable", error.message, { cause: error });
+  }
+}

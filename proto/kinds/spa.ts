@@ -1,0 +1,225 @@
+// SpectroProvisioningAgent: what the plane wants of one cluster, and how far the gateway is. Our own kind; the words of states,
+// conditions and titles are Palette's (see docs/ARCHITECTURE.md, glossary). It lives in the namespace cluster-<uid> on the gateway.
+import { z } from "zod";
+
+export const spaGroup = "jet.pcg.dev";
+
+const name = z.string().min(1).max(253);
+const k8sName = z
+  .string()
+  .regex(/^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/, "lower case letters, digits and '-' only")
+  .max(63);
+const labels = z.record(z.string(), z.string());
+
+/** Where machines go. Names are inventory names or full inventory paths. */
+export const placementSchema = z.object({
+  datacenter: name,
+  folder: name.optional(),
+  computeCluster: name,
+  resourcePool: name.optional(),
+  datastore: name.optional(),
+  storagePolicyName: name.optional(),
+  networkName: name,
+  imageTemplateFolder: name.optional(),
+  staticIp: z.boolean().default(true),
+  /** The parent pool of addresses, on the gateway; required with staticIp. */
+  ipPoolRef: z
+    .object({
+      kind: z.enum(["InClusterIPPool", "GlobalInClusterIPPool"]).default("InClusterIPPool"),
+      name,
+      /** For InClusterIPPool; "default" unless told. */
+      namespace: name.optional(),
+    })
+    .optional(),
+  nameservers: z.array(z.string()).max(3).optional(),
+});
+
+export const instanceSchema = z.object({
+  numCPUs: z.number().int().min(2).max(128).default(2),
+  memoryMiB: z.number().int().min(2048).multipleOf(4).default(4096),
+  diskGiB: z.number().int().min(1).max(16_384).default(40),
+});
+
+const taint = z.object({
+  key: name,
+  value: z.string().optional(),
+  effect: z.enum(["NoSchedule", "PreferNoSchedule", "NoExecute"]),
+});
+
+export const controlPlaneSchema = z.object({
+  replicas: z.union([z.literal(1), z.literal(3), z.literal(5)]).default(1),
+  instance: instanceSchema.prefault({}),
+  placement: placementSchema.optional(),
+  labels: labels.optional(),
+  taints: z.array(taint).optional(),
+  useControlPlaneAsWorker: z.boolean().default(false),
+});
+
+export const workerPoolSchema = z.object({
+  name: k8sName,
+  size: z.number().int().min(0).max(1000),
+  instance: instanceSchema.prefault({}),
+  placement: placementSchema.optional(),
+  labels: labels.optional(),
+  taints: z.array(taint).optional(),
+  updateStrategy: z
+    .enum(["RollingUpdateScaleOut", "RollingUpdateScaleIn", "OverrideScaling"])
+    .default("RollingUpdateScaleOut"),
+});
+
+export const spaSpecSchema = z.object({
+  clusterUid: k8sName,
+  clusterName: k8sName,
+  projectUid: z.string().optional(),
+  tenantUid: z.string().optional(),
+  tags: labels.optional(),
+  /** Counts the plane's changes of this document; a lower one never overwrites a higher one. */
+  counter: z.number().int().min(1).default(1),
+  /** SHA-256 of the plane's document, hex. */
+  desiredHash: z.string().optional(),
+  action: z.enum(["Create", "Delete"]).default("Create"),
+  /** Orphan leaves the machines and forgets them. */
+  deletePolicy: z.enum(["Graceful", "Orphan"]).default("Graceful"),
+  pause: z.boolean().default(false),
+  cloud: z.object({
+    type: z.literal("vsphere"),
+    /** Host, or host:port. */
+    server: z.string().min(1),
+    /** SHA-256 of the server's certificate, colon hex; or caCert. */
+    thumbprint: z.string().optional(),
+    caCert: z.string().optional(),
+    /** A Secret in pcg-system on the gateway with username and password. */
+    credentialRef: z.object({ name }),
+  }),
+  placement: placementSchema,
+  network: z
+    .object({
+      endpoint: z
+        .object({
+          type: z.enum(["VIP", "DDNS", "External"]).default("VIP"),
+          /** Absent with type VIP: an address is taken from the pool. */
+          host: z.string().optional(),
+          port: z.number().int().min(1).max(65_535).default(6443),
+        })
+        .prefault({}),
+      podCidr: z.string().default("192.168.0.0/16"),
+      serviceCidr: z.string().default("10.96.0.0/12"),
+      certSANs: z.array(z.string()).optional(),
+    })
+    .prefault({}),
+  access: z
+    .object({
+      sshKeys: z.array(z.string()).optional(),
+      ntpServers: z.array(z.string()).optional(),
+    })
+    .prefault({}),
+  /** "v1.35.4". */
+  kubernetesVersion: z.string().regex(/^v\d+\.\d+\.\d+/, "like v1.35.4"),
+  image: z
+    .object({
+      /** Inventory name or path of a template; absent: found by Kubernetes version in the image template folder. */
+      template: name.optional(),
+    })
+    .prefault({}),
+  controlPlane: controlPlaneSchema.prefault({}),
+  workerPools: z.array(workerPoolSchema).max(100).default([]),
+  /** How the cluster's agent enrols at the plane: a one-time token, good for this cluster only. Sealed at rest. */
+  agent: z
+    .object({ planeUrl: z.string(), planeCa: z.string().optional(), enrolmentToken: z.string().optional() })
+    .optional(),
+});
+
+export type SpaSpec = z.infer<typeof spaSpecSchema>;
+export type Placement = z.infer<typeof placementSchema>;
+export type WorkerPool = z.infer<typeof workerPoolSchema>;
+
+/** Palette's words for a cluster's state. */
+export const clusterStates = [
+  "Pending",
+  "Provisioning",
+  "Running",
+  "Deleting",
+  "Deleted",
+  "Error",
+  "Unknown",
+] as const;
+export type ClusterState = (typeof clusterStates)[number];
+
+const conditionSchema = z.object({
+  type: z.string(),
+  status: z.enum(["True", "False", "Unknown"]),
+  reason: z.string().min(1),
+  message: z.string(),
+  lastTransitionTime: z.string(),
+  observedGeneration: z.number().int().optional(),
+});
+
+const lastErrorSchema = z.object({
+  code: z.string(),
+  message: z.string(),
+  /** "VSphereMachine/c1-abcde": where the error came from. */
+  object: z.string().optional(),
+  since: z.string(),
+  count: z.number().int(),
+});
+
+export const milestoneSchema = z.object({
+  /** The condition type: ImageResolutionDone, CloudInfrastructureReady, BootstrappingDone, KubeConfigReady, ... */
+  key: z.string(),
+  /** "Customizing Image", "Creating Infrastructure", "Adding Control Plane Node", ... */
+  title: z.string(),
+  state: z.enum(["Pending", "InProgress", "Blocked", "Done"]),
+  startedAt: z.string().optional(),
+  endedAt: z.string().optional(),
+  attempt: z.number().int(),
+  nextRetryAt: z.string().optional(),
+  lastError: lastErrorSchema.optional(),
+  progress: z.object({ done: z.number().int(), total: z.number().int() }).optional(),
+});
+export type Milestone = z.infer<typeof milestoneSchema>;
+
+export const machineStatusSchema = z.object({
+  name: z.string(),
+  role: z.enum(["control-plane", "worker"]),
+  pool: z.string().optional(),
+  ip: z.string().optional(),
+  host: z.string().optional(),
+  biosUUID: z.string().optional(),
+  phase: z.string(),
+  reason: z.string().optional(),
+});
+export type MachineStatus = z.infer<typeof machineStatusSchema>;
+
+export const spaStatusSchema = z.object({
+  state: z.enum(clusterStates).optional(),
+  conditions: z.array(conditionSchema).optional(),
+  milestones: z.array(milestoneSchema).optional(),
+  pivot: z
+    .object({
+      direction: z.enum(["ToWorkload", "ToGateway"]),
+      id: z.string(),
+      epoch: z.number().int(),
+      step: z.string(),
+      stepStartedAt: z.string(),
+      attempts: z.number().int(),
+      snapshotDigest: z.string().optional(),
+      objects: z.object({ done: z.number().int(), total: z.number().int() }).optional(),
+      lastError: z.string().optional(),
+      sourceFenced: z.boolean().optional(),
+      committedAt: z.string().optional(),
+    })
+    .optional(),
+  activeSide: z.object({ side: z.enum(["gateway", "workload", "none"]), epoch: z.number().int() }).optional(),
+  endpoint: z.object({ host: z.string(), port: z.number().int() }).optional(),
+  /** The template that machines are cloned from. */
+  template: z.string().optional(),
+  machines: z.array(machineStatusSchema).optional(),
+  /** What the agent last said. */
+  agent: z
+    .object({ version: z.string(), lastHeartbeat: z.string(), observedCounter: z.number().int().optional() })
+    .optional(),
+  lastError: lastErrorSchema.optional(),
+  observedGeneration: z.number().int().optional(),
+  observedCounter: z.number().int().optional(),
+});
+export type SpaStatus = z.infer<typeof spaStatusSchema>;
