@@ -12,3 +12,8 @@ export * from "./resource/selector.ts";
 export * from "./store/store.ts";
 export * from "./controller/reconciler.ts";
 export * from "./sqlite.ts";
+export * from "./controller/cache.ts";
+export * from "./controller/informer.ts";
+export * from "./controller/runner.ts";
+export * from "./controller/steps.ts";
+export * from "./controller/workqueue.ts";
