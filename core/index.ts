@@ -17,3 +17,7 @@ export * from "./controller/informer.ts";
 export * from "./controller/runner.ts";
 export * from "./controller/steps.ts";
 export * from "./controller/workqueue.ts";
+export * from "./json.ts";
+export * from "./resource/parse-selector.ts";
+export * from "./resource/json-path.ts";
+export * from "./time/human-duration.ts";
