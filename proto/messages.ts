@@ -81,28 +81,50 @@ export const heartbeatSchema = z.object({
 });
 export type Heartbeat = z.infer<typeof heartbeatSchema>;
 
-/** A gateway's or agent's first and only unauthenticated call: POST /v1/pcg/register or /v1/agents/register with a code. */
+/**
+ * A gateway's or agent's first and only unauthenticated call: POST /v1/pcg/register or /v1/agents/register. The code itself never
+ * crosses the wire, so who intercepts the call learns nothing that would let it change request or answer (tunnel/identity/proof.ts).
+ */
 export const registerRequestSchema = z.object({
-  /** The pairing code an operator typed, or an agent's enrolment token. */
-  pairingCode: z.string(),
-  name: z.string().optional(),
+  /** Names the pairing code (or an agent's enrolment token): derived from it one way, hex. */
+  codeId: z.string().regex(/^[0-9a-f]{64}$/, "64 hex digits, derived from the code"),
+  name: z.string().max(253).optional(),
   /** PKCS#10, PEM; the key never leaves its maker. */
-  csr: z.string(),
-  /** HMAC-SHA256 with the code as key over the CSR's DER digest, hex: an interceptor cannot swap the CSR. */
-  proof: z.string(),
+  csr: z.string().max(16_384),
+  /** HMAC-SHA256 with a key derived from the code, over the CSR's digest and the name, hex. */
+  proof: z.string().regex(/^[0-9a-f]{64}$/, "64 hex digits"),
 });
 export const registerAnswerSchema = z.object({
   uid: z.string(),
   tenantUid: z.string(),
-  /** PEM: the signed certificate, then the certificate authority's bundle. */
+  /** PEM: the signed certificate. */
   certificate: z.string(),
+  /** PEM: the certificate authority's bundle. */
   ca: z.string(),
   /** host:port of the tunnel endpoint. */
   tunnel: z.string(),
   /** Ed25519 public key (PEM) that signs desired state. */
   signingKey: z.string(),
-  /** HMAC-SHA256 with the code as key over certificate, ca, tunnel and signingKey, hex. */
+  /** HMAC-SHA256 with the code's key over the request's CSR and every field above, hex. */
   proof: z.string(),
 });
+
+/** POST /v1/pcg/renew: a certificate for a new key, asked for with the old one. */
+export const renewRequestSchema = z.object({
+  /** PEM: the certificate that is about to end. */
+  certificate: z.string().max(16_384),
+  /** PKCS#10 of the new key, PEM. */
+  csr: z.string().max(16_384),
+  /** When it was signed, RFC 3339. */
+  at: z.string(),
+  /** ECDSA-SHA256 with the old key over the CSR's digest, the old serial and `at`, DER, base64. */
+  signature: z.string().max(1024),
+});
+export const renewAnswerSchema = registerAnswerSchema.omit({ proof: true }).extend({
+  /** Ed25519 with the plane's signing key over the request's CSR and every field above, base64. */
+  signature: z.string(),
+});
+export type RenewRequest = z.infer<typeof renewRequestSchema>;
+export type RenewAnswer = z.infer<typeof renewAnswerSchema>;
 export type RegisterRequest = z.infer<typeof registerRequestSchema>;
 export type RegisterAnswer = z.infer<typeof registerAnswerSchema>;

@@ -1,0 +1,21 @@
+// The door of proto: what crosses a wire or a disk.
+export * from "./messages.ts";
+export * from "./contract.ts";
+export * from "./kinds/spa.ts";
+export * from "./kinds/all.ts";
+export * from "./kinds/common.ts";
+export * from "./kinds/core.ts";
+export * from "./kinds/cluster.ts";
+export { machine, machineSpecSchema, type Machine, type MachineSpec } from "./kinds/machine.ts";
+export { machineDeployment, type MachineDeployment } from "./kinds/machine-deployment.ts";
+export * from "./kinds/machine-set.ts";
+export * from "./kinds/machine-health-check.ts";
+export * from "./kinds/kubeadm-config.ts";
+export * from "./kinds/kubeadm-control-plane.ts";
+export * from "./kinds/vsphere-cluster.ts";
+export * from "./kinds/vsphere-machine.ts";
+export * from "./kinds/ip-address.ts";
+export * from "./kinds/ip-pool.ts";
+export * from "./kinds/spectro-provisioning-agent.ts";
+export * from "./kinds/spectro-cluster.ts";
+export { fieldPath, kindFrom, problemOf, type KindParts, type Typed } from "./kinds/define.ts";
