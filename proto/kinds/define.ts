@@ -2,7 +2,7 @@
 //
 // The schema describes an object's top-level fields besides apiVersion, kind and metadata. Our own kinds use z.object (unknown fields
 // are pruned, as an API server prunes them); kinds of others use z.looseObject (we keep what a newer upstream may have written).
-import { z } from "zod";
+import type { z } from "zod";
 import { defineKind, type Kind, type PrinterColumn, type Problem, type Resource } from "#core";
 import { structuralSchema } from "./openapi.ts";
 
@@ -30,7 +30,7 @@ export interface KindParts<S extends z.ZodObject> {
 
 /** A Kind whose `admit` fills defaults and names every mistake by its field path ("spec.addresses[0]"). */
 export function kindFrom<S extends z.ZodObject>(parts: KindParts<S>): Kind<Typed<S>> {
-  const { schema, finish, check, ...rest } = parts;
+  const { schema, finish: _finish, check: _check, ...rest } = parts;
   const kind = defineKind<Typed<S>>({ ...rest, admit: (object) => admit(parts, object) });
   let made: Record<string, unknown> | undefined;
   return Object.defineProperty(kind, "schema", {
