@@ -47,8 +47,19 @@ export async function readContext(path: string): Promise<ContextFile> {
   return {
     path,
     context: {
-      ...(plane && { plane: { ...plane, ...(plane.apiKeyFile && { apiKey: (await readFile(at(plane.apiKeyFile), "utf8")).trim() }) } }),
-      ...(gateway && { gateway: { ...gateway, kubeconfig: at(gateway.kubeconfig), ...(gateway.config && { config: at(gateway.config) }) } }),
+      ...(plane && {
+        plane: {
+          ...plane,
+          ...(plane.apiKeyFile && { apiKey: (await readFile(at(plane.apiKeyFile), "utf8")).trim() }),
+        },
+      }),
+      ...(gateway && {
+        gateway: {
+          ...gateway,
+          kubeconfig: at(gateway.kubeconfig),
+          ...(gateway.config && { config: at(gateway.config) }),
+        },
+      }),
     },
   };
 }

@@ -14,7 +14,11 @@ export interface Output {
   style(style: "green" | "red" | "yellow" | "dim" | "bold", text: string): string;
 }
 
-export function terminalOutput(streams: { out: NodeJS.WriteStream; err: NodeJS.WriteStream; noColour: boolean }): Output {
+export function terminalOutput(streams: {
+  out: NodeJS.WriteStream;
+  err: NodeJS.WriteStream;
+  noColour: boolean;
+}): Output {
   const { out, err, noColour } = streams;
   const interactive = Boolean(out.isTTY);
   return {
@@ -36,11 +40,26 @@ export function parseFormat(text: string): Format {
 /** Rows under a heading, aligned, without lines: easy to read and to cut. */
 export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const blank = Object.fromEntries(
-    ["top", "top-mid", "top-left", "top-right", "bottom", "bottom-mid", "bottom-left", "bottom-right", "left", "left-mid"]
+    [
+      "top",
+      "top-mid",
+      "top-left",
+      "top-right",
+      "bottom",
+      "bottom-mid",
+      "bottom-left",
+      "bottom-right",
+      "left",
+      "left-mid",
+    ]
       .concat(["mid", "mid-mid", "right", "right-mid", "middle"])
       .map((place) => [place, ""]),
   );
-  const drawn = new Table({ head: [...head], chars: blank, style: { head: [], border: [], "padding-left": 0, "padding-right": 3 } });
+  const drawn = new Table({
+    head: [...head],
+    chars: blank,
+    style: { head: [], border: [], "padding-left": 0, "padding-right": 3 },
+  });
   drawn.push(...rows.map((row) => [...row]));
   return drawn
     .toString()
@@ -78,5 +97,7 @@ export function errorText(error: unknown, debug: boolean): string {
 }
 
 function causes(error: Error): string[] {
-  return error.cause instanceof Error ? [`caused by: ${error.cause.stack ?? error.cause.message}`, ...causes(error.cause)] : [];
+  return error.cause instanceof Error
+    ? [`caused by: ${error.cause.stack ?? error.cause.message}`, ...causes(error.cause)]
+    : [];
 }

@@ -18,4 +18,5 @@ export * from "./kinds/ip-address.ts";
 export * from "./kinds/ip-pool.ts";
 export * from "./kinds/spectro-provisioning-agent.ts";
 export * from "./kinds/spectro-cluster.ts";
+export * from "./kinds/gateway.ts";
 export { fieldPath, kindFrom, problemOf, type KindParts, type Typed } from "./kinds/define.ts";

@@ -46,7 +46,9 @@ describe("house rules", () => {
   it("sees the sources at all", () => {
     expect(sources.length).toBeGreaterThan(150);
     for (const folder of Object.keys(mayImport)) {
-      expect(sources.filter((s) => s.folder === folder).length, `files seen in ${folder}/`).toBeGreaterThan(1);
+      expect(sources.filter((s) => s.folder === folder).length, `files seen in ${folder}/`).toBeGreaterThan(
+        1,
+      );
     }
   });
 
@@ -82,14 +84,18 @@ describe("house rules", () => {
         text
           .split("\n")
           .map((line, index) => ({ line: line.replace(/\/\/.*$|^\s*\*.*$/, ""), at: `${path}:${index + 1}` }))
-          .filter(({ line }) => /\bprocess\.(env|argv|exit|on|stdout|stderr|cwd)\b|\bDate\.now\(|\bMath\.random\(/.test(line))
+          .filter(({ line }) =>
+            /\bprocess\.(env|argv|exit|on|stdout|stderr|cwd)\b|\bDate\.now\(|\bMath\.random\(/.test(line),
+          )
           .map(({ at }) => at),
       );
     expect(wrong).toEqual([]);
   });
 
   it("every top-level folder says what it is", () => {
-    const silent = [...Object.keys(mayImport), "test"].filter((folder) => !readdirSync(join(root, folder)).includes("README.md"));
+    const silent = [...Object.keys(mayImport), "test"].filter(
+      (folder) => !readdirSync(join(root, folder)).includes("README.md"),
+    );
     expect(silent).toEqual([]);
   });
 });

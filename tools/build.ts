@@ -22,4 +22,5 @@ const result = await build({
   metafile: true,
   logLevel: "warning",
 });
-for (const [file, { bytes }] of Object.entries(result.metafile.outputs)) console.log(`${file}  ${(bytes / 1e6).toFixed(1)} MB`);
+for (const [file, { bytes }] of Object.entries(result.metafile.outputs))
+  console.log(`${file}  ${(bytes / 1e6).toFixed(1)} MB`);

@@ -17,7 +17,11 @@ outputs.set("docs/reference/plane-options.md", planeOptionsPage());
 
 const scratch = mkdtempSync(join(tmpdir(), "pcg-generate-"));
 try {
-  execFileSync("npx", ["buf", "generate", "--template", "proto/tunnel/buf.gen.yaml", "-o", scratch, "proto/tunnel"], { stdio: "inherit" });
+  execFileSync(
+    "npx",
+    ["buf", "generate", "--template", "proto/tunnel/buf.gen.yaml", "-o", scratch, "proto/tunnel"],
+    { stdio: "inherit" },
+  );
   for (const entry of readdirSync(scratch, { recursive: true, withFileTypes: true })) {
     if (!entry.isFile()) continue;
     const path = join(entry.parentPath, entry.name);

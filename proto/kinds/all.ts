@@ -1,6 +1,7 @@
 // Lists of kinds: all that our stores serve, and those that belong to a cluster and move with it.
 import type { Kind } from "#core";
 import { cluster } from "./cluster.ts";
+import { gateway } from "./gateway.ts";
 import * as core from "./core.ts";
 import { ipAddress, ipAddressClaim } from "./ip-address.ts";
 import { globalInClusterIPPool, inClusterIPPool } from "./ip-pool.ts";
@@ -52,7 +53,7 @@ export const clusterApiKinds: readonly Kind[] = [
 
 export const ipamKinds: readonly Kind[] = [ipAddressClaim, ipAddress, inClusterIPPool, globalInClusterIPPool];
 
-export const ownKinds: readonly Kind[] = [spa, spectroCluster];
+export const ownKinds: readonly Kind[] = [spa, spectroCluster, gateway];
 
 /** Everything a gateway's or a workload's embedded store serves. */
 export const allKinds: readonly Kind[] = [...builtinKinds, ...clusterApiKinds, ...ipamKinds, ...ownKinds];

@@ -9,6 +9,8 @@ if (!name || !names.includes(name)) {
   console.error(`usage: npm run bench -- NAME, where NAME is one of: ${names.join(", ")}`);
   process.exit(2);
 }
-const bench = (await import(`./${name}.ts`)) as { run(args: readonly string[]): AsyncIterable<Record<string, unknown>> };
+const bench = (await import(`./${name}.ts`)) as {
+  run(args: readonly string[]): AsyncIterable<Record<string, unknown>>;
+};
 for await (const figure of bench.run(rest)) console.log(JSON.stringify(figure));
 process.exit(0);
