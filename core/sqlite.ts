@@ -32,19 +32,27 @@ export interface DatabaseOptions {
   readonly migrations: readonly string[];
   /** How many writes may share a commit; 1 gives every write its own. 64 unless told. */
   readonly groupSize?: number;
+  /** How long a statement waits for a lock that another process holds, milliseconds, before it fails with Busy; 10 s unless told. */
+  readonly busyTimeoutMs?: number;
 }
 
 /** Opens (and makes, and migrates) a database. ":memory:" lives as long as it is open. */
 export async function openDatabase(path: string, options: DatabaseOptions): Promise<Database> {
   const memory = path === ":memory:";
+  const { busyTimeoutMs = 10_000 } = options;
   const writer = await connect(path, sqlite3.OPEN_READWRITE | sqlite3.OPEN_CREATE);
-  await writer.exec(
-    "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA busy_timeout=10000;",
-  );
-  await migrate(writer, options.migrations, path);
-  const reader = memory ? writer : await connect(path, sqlite3.OPEN_READONLY);
-  if (!memory) await reader.exec("PRAGMA busy_timeout=10000;");
-  return new GroupCommit(writer, reader, options.groupSize ?? 64);
+  try {
+    await writer.exec(
+      `PRAGMA busy_timeout=${busyTimeoutMs}; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;`,
+    );
+    await migrate(writer, options.migrations, path);
+    const reader = memory ? writer : await connect(path, sqlite3.OPEN_READONLY);
+    if (!memory) await reader.exec(`PRAGMA busy_timeout=${busyTimeoutMs};`);
+    return new GroupCommit(writer, reader, options.groupSize ?? 64);
+  } catch (error) {
+    await writer.close().catch(() => {});
+    throw error;
+  }
 }
 
 interface Job {
