@@ -29,3 +29,4 @@ export * from "./resource/names.ts";
 export { memoryStore, type MemoryStoreDeps } from "./store/memory-store.ts";
 export { sqliteStore, sealedByDefault, type SqliteStoreDeps } from "./store/sqlite-store.ts";
 export { keyFileSeal, sealWith, type Seal } from "./store/seal.ts";
+export * as options from "./options/index.ts";

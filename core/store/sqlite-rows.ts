@@ -1,0 +1,254 @@
+// Rows in SQLite: two tables. The number of an event is the revision of the row it changed and the position of a watch.
+// A row's object is text (JSON), or a blob where its resource is sealed (seal.ts). Revisions are columns, not part of the JSON.
+import { open } from "node:fs/promises";
+import { Fault } from "../fault.ts";
+import type { Resource } from "../resource/meta.ts";
+import { openDatabase, type Database, type Transaction, type Value } from "../sqlite.ts";
+import { forgotten } from "./memory-rows.ts";
+import {
+  placeText,
+  withRevision,
+  type Change,
+  type Decide,
+  type Logged,
+  type PageQuery,
+  type Place,
+  type Row,
+  type Rows,
+} from "./rows.ts";
+import type { Seal } from "./seal.ts";
+
+/** Revision 1 is a mark in the empty log: so every list has a revision to watch from, and max(revision) is never null (L2). */
+const migrations = [
+  `CREATE TABLE resources (
+     resource TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL,
+     revision INTEGER NOT NULL, object NOT NULL,
+     PRIMARY KEY (resource, namespace, name)
+   ) WITHOUT ROWID;
+   CREATE TABLE events (
+     revision INTEGER PRIMARY KEY, type TEXT NOT NULL,
+     resource TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL,
+     object, before, before_revision INTEGER
+   );
+   INSERT INTO events (revision, type, resource, namespace, name) VALUES (1, 'Start', '', '', '')`,
+];
+
+/** Forgetting is done once in so many revisions. */
+const forgetEvery = 256;
+
+export interface SqliteRowsOptions {
+  /** How many events are remembered; 10,000 unless told. */
+  readonly history?: number;
+  /** As in core/sqlite.ts. */
+  readonly groupSize?: number;
+  readonly seal?: Seal;
+  /** Group resources whose objects are sealed. */
+  readonly sealed: readonly string[];
+}
+
+/** Opens (and makes, readable by its owner alone) the database at `path`. */
+export async function sqliteRows(path: string, options: SqliteRowsOptions): Promise<Rows> {
+  if (path !== ":memory:") {
+    await open(path, "a", 0o600).then(
+      (file) => file.close(),
+      (cause: unknown) => {
+        throw new Fault("Unavailable", `opening the database ${path}: ${(cause as Error).message}`, {
+          cause,
+        });
+      },
+    );
+  }
+  const { groupSize } = options;
+  return new SqliteRows(
+    await openDatabase(path, { migrations, ...(groupSize ? { groupSize } : {}) }),
+    options,
+  );
+}
+
+interface StoredRow extends Record<string, Value> {
+  resource: string;
+  namespace: string;
+  name: string;
+  revision: number;
+  object: string | Uint8Array;
+}
+
+interface StoredEvent extends StoredRow {
+  type: string;
+  before: string | Uint8Array | null;
+  before_revision: number | null;
+}
+
+class SqliteRows implements Rows {
+  readonly #db: Database;
+  readonly #history: number;
+  readonly #seal: Seal | undefined;
+  readonly #sealed: ReadonlySet<string>;
+  readonly #listeners = new Set<(change: Logged) => void>();
+
+  constructor(db: Database, options: SqliteRowsOptions) {
+    this.#db = db;
+    this.#history = Math.max(options.history ?? 10_000, 1);
+    this.#seal = options.seal;
+    this.#sealed = new Set(options.seal ? options.sealed : []);
+  }
+
+  async get(place: Place): Promise<Row | undefined> {
+    const row = await this.#db.get<StoredRow>(selectRow, ...columns(place));
+    return row && this.#row(row);
+  }
+
+  async page(query: PageQuery): Promise<{ rows: Row[]; revision: number }> {
+    const { sql, values } = pageStatement(query);
+    const [head, ...rows] = await this.#db.all<StoredRow & { oldest: number }>(sql, ...values);
+    if (!head) throw new Fault("Bug", "a page without its head");
+    if (query.at !== undefined && (query.at > head.revision || query.at < head.oldest - 1)) {
+      throw forgotten(query.at);
+    }
+    return { rows: rows.map((row) => this.#row(row)), revision: query.at ?? head.revision };
+  }
+
+  async change(places: readonly [Place, ...Place[]], decide: Decide): Promise<Logged | undefined> {
+    const logged = await this.#db.write(async (tx) => {
+      const stored = await Promise.all(
+        places.map((place) => tx.get<StoredRow>(selectRow, ...columns(place))),
+      );
+      const change = decide(stored.map((row) => row && this.#row(row)));
+      return change && this.#put(tx, places[0], change, stored[0]);
+    });
+    if (logged) for (const heard of this.#listeners) heard(logged);
+    return logged;
+  }
+
+  async #put(tx: Transaction, place: Place, change: Change, before: StoredRow | undefined): Promise<Logged> {
+    const object = this.#encode(place, change.object);
+    const where = columns(place);
+    const event = await tx.run(
+      "INSERT INTO events (type, resource, namespace, name, object, before, before_revision) VALUES (?, ?, ?, ?, ?, ?, ?)",
+      change.type,
+      ...where,
+      object,
+      before?.object ?? null,
+      before?.revision ?? null,
+    );
+    const revision = event.lastId;
+    if (change.type === "Deleted") {
+      await tx.run("DELETE FROM resources WHERE resource = ? AND namespace = ? AND name = ?", ...where);
+    } else {
+      await tx.run("INSERT OR REPLACE INTO resources VALUES (?, ?, ?, ?, ?)", ...where, revision, object);
+    }
+    if (revision % forgetEvery === 0) {
+      await tx.run("DELETE FROM events WHERE revision <= ?", revision - this.#history);
+    }
+    const { resource, namespace, name } = place;
+    return {
+      resource,
+      namespace,
+      name,
+      revision,
+      type: change.type,
+      object: withRevision(change.object, revision),
+      ...(before ? { before: this.#row(before).object } : {}),
+    };
+  }
+
+  async events(after: number, limit: number): Promise<{ events: Logged[]; oldest: number; newest: number }> {
+    const [head, ...events] = await this.#db.all<StoredEvent & { oldest: number }>(
+      `SELECT max(revision) AS revision, min(revision) AS oldest, 'Start' AS type, '' AS resource, '' AS namespace,
+              '' AS name, NULL AS object, NULL AS before, NULL AS before_revision FROM events
+       UNION ALL
+       SELECT * FROM (SELECT revision, NULL, type, resource, namespace, name, object, before, before_revision
+                      FROM events WHERE revision > ? AND revision > 1 ORDER BY revision LIMIT ?)`,
+      after,
+      limit,
+    );
+    if (!head) throw new Fault("Bug", "events without their head");
+    return { events: events.map((event) => this.#event(event)), oldest: head.oldest, newest: head.revision };
+  }
+
+  listen(heard: (change: Logged) => void): () => void {
+    this.#listeners.add(heard);
+    return () => void this.#listeners.delete(heard);
+  }
+
+  close(): Promise<void> {
+    return this.#db.close();
+  }
+
+  #row({ resource, namespace, name, revision, object }: StoredRow): Row {
+    const place = { resource, namespace, name };
+    return { ...place, revision, object: this.#decode(place, object, revision) };
+  }
+
+  #event(event: StoredEvent): Logged {
+    const { before, before_revision: beforeRevision } = event;
+    return {
+      ...this.#row(event),
+      type: event.type as Logged["type"],
+      ...(before === null ? {} : { before: this.#decode(event, before, beforeRevision ?? 0) }),
+    };
+  }
+
+  #encode(place: Place, object: Resource): string | Uint8Array {
+    const { resourceVersion: _, ...metadata } = object.metadata;
+    const text = JSON.stringify({ ...object, metadata });
+    if (!this.#seal || !this.#sealed.has(place.resource)) return text;
+    return this.#seal.seal(Buffer.from(text), placeText(place));
+  }
+
+  #decode(place: Place, stored: string | Uint8Array, revision: number): Resource {
+    if (typeof stored === "string") return withRevision(JSON.parse(stored) as Resource, revision);
+    if (!this.#seal) {
+      throw new Fault("Invalid", `${placeText(place)} is sealed: open the database with its key file`);
+    }
+    const text = Buffer.from(this.#seal.open(stored, placeText(place))).toString();
+    return withRevision(JSON.parse(text) as Resource, revision);
+  }
+}
+
+const selectRow = "SELECT * FROM resources WHERE resource = ? AND namespace = ? AND name = ?";
+
+function columns(place: Place): [string, string, string] {
+  return [place.resource, place.namespace, place.name];
+}
+
+/** One statement, so that the page, its revision and what the log still remembers belong to one moment. */
+function pageStatement(query: PageQuery): { sql: string; values: Value[] } {
+  const where: string[] = [];
+  const matching: Value[] = [];
+  for (const column of ["resource", "namespace", "name"] as const) {
+    const value = query[column];
+    if (value === undefined) continue;
+    where.push(`${column} = ?`);
+    matching.push(value);
+  }
+  if (query.after) {
+    where.push("(resource, namespace, name) > (?, ?, ?)");
+    matching.push(...columns(query.after));
+  }
+  const filter = where.map((each) => `AND ${each}`).join(" ");
+  const values: Value[] = [];
+  let rows: string;
+  if (query.at === undefined) {
+    rows = `SELECT resource, namespace, name, revision, NULL AS oldest, object FROM resources WHERE true ${filter}`;
+    values.push(...matching);
+  } else {
+    // What has not changed since, and what has, as it was before the first change since.
+    rows = `SELECT resource, namespace, name, revision, NULL AS oldest, object FROM resources
+            WHERE revision <= ? ${filter}
+            UNION ALL
+            SELECT resource, namespace, name, before_revision, NULL, before
+            FROM (SELECT resource, namespace, name, before_revision, before, min(revision)
+                  FROM events WHERE revision > ? ${filter} GROUP BY resource, namespace, name)
+            WHERE before IS NOT NULL`;
+    values.push(query.at, ...matching, query.at, ...matching);
+  }
+  values.push(query.limit ?? -1);
+  return {
+    sql: `SELECT '' AS resource, '' AS namespace, '' AS name, max(revision) AS revision, min(revision) AS oldest,
+                 NULL AS object FROM events
+          UNION ALL
+          SELECT * FROM (${rows} ORDER BY resource, namespace, name LIMIT ?)`,
+    values,
+  };
+}
