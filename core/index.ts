@@ -30,3 +30,4 @@ export { memoryStore, type MemoryStoreDeps } from "./store/memory-store.ts";
 export { sqliteStore, sealedByDefault, type SqliteStoreDeps } from "./store/sqlite-store.ts";
 export { keyFileSeal, sealWith, type Seal } from "./store/seal.ts";
 export * as options from "./options/index.ts";
+export * from "./store/helpers.ts";
