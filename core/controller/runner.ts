@@ -99,8 +99,8 @@ class ControllerRun {
   readonly #queue: WorkQueue;
   readonly #working = new Map<string, { readonly startedAt: number; readonly done: Promise<void> }>();
   readonly #troubles = new Map<string, Trouble>();
-  /** Changes of followed objects of which we do not know yet whom they concern. */
-  readonly #mappings = new Set<Promise<void>>();
+  /** Changes of followed objects for which we are finding out whom they concern. */
+  #mapping = 0;
   #timer: CancelTimer | undefined;
   #started = false;
   #rounds = 0;
@@ -134,7 +134,7 @@ class ControllerRun {
     return {
       name: this.#controller.name,
       synced: this.#started,
-      due: this.#queue.due(now) + this.#mappings.size,
+      due: this.#queue.due(now) + this.#mapping,
       working: [...this.#working].map(([key, { startedAt }]) => ({ key, forMs: now - startedAt })),
       rounds: this.#rounds,
       failures: this.#failures,
@@ -165,33 +165,33 @@ class ControllerRun {
   #onFollowed(follow: Follow, change: Change): void {
     // Both sides of a change count: what an object let go of may concern another key than what it took up.
     const sides = change.type === "Modified" ? [change.old, change.object] : [change.object];
-    for (const object of sides) {
-      const mapping = this.#map(follow, object).finally(() => this.#mappings.delete(mapping));
-      this.#mappings.add(mapping);
-    }
+    for (const object of sides) void this.#map(follow, object);
   }
 
   /** Finds out whom a followed object concerns; tries again for as long as that fails. Never rejects. */
   async #map(follow: Follow, object: Resource): Promise<void> {
     const since = this.#clock.now();
     for (let attempt = 1; !this.#signal.aborted; attempt++) {
+      this.#mapping++;
       try {
-        const keys = follow.affects(object);
-        for (const key of keys instanceof Promise
-          ? await orAborted(keys, this.#signal)
-          : (keys as readonly Key[]))
-          this.#enqueue(key);
+        const answer = follow.affects(object);
+        const keys =
+          answer instanceof Promise ? await orAborted<readonly Key[]>(answer, this.#signal) : answer;
+        for (const key of keys as readonly Key[]) this.#enqueue(key);
         return;
       } catch (error) {
         if (this.#signal.aborted) return;
-        const delayMs = backoffDelay(attempt, { baseMs: 50, capMs: 30_000 }, this.#random);
-        this.#log[troubleLevel(this.#clock.now() - since)]("could not tell whom a change concerns", {
+        const level = troubleLevel(this.#clock.now() - since);
+        this.#log[level]("could not tell whom a change concerns", {
           followed: `${follow.kind.kind}/${keyText(keyOf(object))}`,
-          retryMs: delayMs,
+          attempt,
           error: Fault.from(error),
         });
-        await sleep(this.#clock, delayMs, this.#signal).catch(() => {});
+      } finally {
+        this.#mapping--;
       }
+      const delayMs = backoffDelay(attempt, { baseMs: 50, capMs: 30_000 }, this.#random);
+      await sleep(this.#clock, delayMs, this.#signal).catch(() => {});
     }
   }
 

@@ -276,7 +276,7 @@ test("the help shows flag, meaning, default and variable", () => {
       --plane-keepalive DURATION   Between pings. (default 5s; PCG_PLANE_KEEPALIVE)
       --ipam-reuse-after DURATION  Rest before an address is given out again. (default 0;
                                    PCG_IPAM_REUSE_AFTER)
-      --ipam-allow CIDR[,...]      Networks allowed. (default ""; PCG_IPAM_ALLOW)
+      --ipam-allow CIDR[,...]      Networks allowed. (PCG_IPAM_ALLOW)
       --workers NUMBER             Keys worked on at once. (default 4; PCG_WORKERS)
       --verbose                    Say more. (default false; PCG_VERBOSE)
       --mode sandbox|external      Which API. (default sandbox; PCG_MODE)"

@@ -23,7 +23,7 @@ function usage(leaf: Leaf): string {
 function sentence({ option, env }: Leaf): string {
   const notes = [
     ...(option.presence === "required" ? ["required"] : []),
-    ...(option.default === undefined ? [] : [`default ${option.default || '""'}`]),
+    ...(option.default ? [`default ${option.default}`] : []),
     ...(env === undefined ? [] : [env]),
   ];
   return `${option.about.help}${notes.length > 0 ? ` (${notes.join("; ")})` : ""}`;
@@ -68,8 +68,7 @@ export function referencePage(schema: Group, title: string): string {
 }
 
 function row({ name, flag, env, option }: Leaf): string {
-  const standard =
-    option.presence === "required" ? "required" : option.default === undefined ? "" : code(option.default);
+  const standard = option.presence === "required" ? "required" : option.default ? code(option.default) : "";
   const cells = [
     code(name),
     code(flag),
