@@ -96,13 +96,14 @@ class GroupCommit implements Database {
         },
         settle: (error) => (error ? reject(error) : finish()),
       });
-      this.#pump ??= this.#drain().finally(() => (this.#pump = undefined));
+      this.#pump ??= this.#drain();
     });
   }
 
   async #drain(): Promise<void> {
     await Promise.resolve(); // let callers of the same tick share the first commit
     while (this.#queue.length > 0) await this.#commit(this.#queue.splice(0, this.#groupSize));
+    this.#pump = undefined; // in the same tick as the last look at the queue: a write that came later would wait for ever
   }
 
   async #commit(jobs: readonly Job[]): Promise<void> {
