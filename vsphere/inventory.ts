@@ -1,0 +1,322 @@
+// What a datacenter holds, by kind, with full inventory paths; and finding one thing by the name a person wrote.
+import type { Problem } from "#core";
+import { Fault } from "#core";
+import { readAll, type Found } from "./collector.ts";
+import type { Session } from "./session.ts";
+import type { ManagedName, Ref } from "./soap/types.ts";
+
+/** What can be looked up. "cluster" includes a host that stands alone, "network" leaves uplink port groups out. */
+export const entryKinds = [
+  "datacenter",
+  "cluster",
+  "host",
+  "pool",
+  "datastore",
+  "network",
+  "folder",
+  "template",
+  "vm",
+] as const;
+export type EntryKind = (typeof entryKinds)[number];
+
+/** One thing in the inventory. */
+export interface Entry {
+  readonly kind: EntryKind;
+  readonly ref: Ref;
+  readonly name: string;
+  /** Full inventory path: "/DC0/host/DC0_C0/Resources". Unique but for twins that vCenter lets be. */
+  readonly path: string;
+  /** Name of its datacenter; undefined above one. */
+  readonly datacenter: string | undefined;
+  /** The cluster or standalone host that a pool or host belongs to. */
+  readonly owner?: Ref;
+  /** Templates: what the machine carries. */
+  readonly guest?: { readonly guestId?: string; readonly uuid?: string };
+  /** Datastores. Bytes. */
+  readonly space?: { readonly capacity: number; readonly free: number; readonly accessible: boolean };
+  /** Clusters: what may be used from there. */
+  readonly datastores?: readonly Ref[];
+  readonly networks?: readonly Ref[];
+  /** Clusters and standalone hosts: the root resource pool. */
+  readonly rootPool?: Ref;
+  /** Datacenters: the folder that VMs go to when none is named. */
+  readonly vmFolder?: Ref;
+  /** Hosts. */
+  readonly host?: { readonly connected: boolean; readonly maintenance: boolean };
+}
+
+export interface Inventory {
+  list(kind: EntryKind, scope?: Scope, signal?: AbortSignal): Promise<readonly Entry[]>;
+  /** The one thing of `kind` that `name` (a name, a path, or the end of a path) means. NotFound or Invalid, with what there is. */
+  find(kind: EntryKind, name: string, scope?: Scope, signal?: AbortSignal): Promise<Entry>;
+  /** A picture of everything but virtual machines, to ask many questions of. */
+  snapshot(signal?: AbortSignal): Promise<InventorySnapshot>;
+}
+
+export interface Scope {
+  /** Only in this datacenter, by name or path. */
+  readonly datacenter?: string | undefined;
+}
+
+/** The inventory at one moment. */
+export interface InventorySnapshot {
+  list(kind: EntryKind, scope?: Scope): readonly Entry[];
+  pick(kind: EntryKind, name: string, scope?: Scope): Pick;
+}
+
+/** What a name means. */
+export type Pick =
+  | { readonly kind: "found"; readonly entry: Entry }
+  | { readonly kind: "missing"; readonly message: string }
+  | { readonly kind: "ambiguous"; readonly message: string };
+
+export function inventoryOf(session: Session): Inventory {
+  const kindsRead = (kind: EntryKind) => (kind === "vm" ? ([...everything, "vm"] as const) : everything);
+  async function read(
+    kinds: readonly Reading[],
+    signal: AbortSignal | undefined,
+  ): Promise<InventorySnapshot> {
+    const { rootFolder } = await session.content(signal);
+    const nodes = (
+      await Promise.all(kinds.map((kind) => readings[kind](session, rootFolder, signal)))
+    ).flat();
+    return snapshotOf(rootFolder, nodes);
+  }
+  return {
+    snapshot: (signal) => read(everything, signal),
+    list: async (kind, scope, signal) => (await read(kindsRead(kind), signal)).list(kind, scope),
+    async find(kind, name, scope, signal) {
+      const pick = (await read(kindsRead(kind), signal)).pick(kind, name, scope);
+      if (pick.kind === "found") return pick.entry;
+      throw new Fault(pick.kind === "missing" ? "NotFound" : "Invalid", pick.message);
+    },
+  };
+}
+
+/** An entry before its path is known; `hidden` ones only carry paths. */
+type Node = Omit<Entry, "path" | "datacenter" | "kind"> & {
+  readonly kind: EntryKind | "hidden";
+  readonly parent: Ref | undefined;
+};
+
+function node<M extends ManagedName>(
+  kind: Node["kind"],
+  { ref, values }: Found<M, "name" | "parent">,
+  more: Partial<Node> = {},
+): Node {
+  const { name, parent } = values as { name?: string; parent?: Ref };
+  return { ...more, kind, ref, name: plainName(name ?? ref.value), parent };
+}
+
+/** vCenter writes "/", "\" and "%" in names as %2f, %5c, %25. */
+function plainName(name: string): string {
+  return name.replace(/%(2f|5c|25)/gi, (code) => decodeURIComponent(code));
+}
+
+type Read = (session: Session, root: Ref, signal: AbortSignal | undefined) => Promise<Node[]>;
+
+const readings = {
+  folders: async (session, root, signal) =>
+    (await readAll(session, root, "Folder", ["name", "parent", "childType"], signal)).map((folder) =>
+      node(folder.values.childType?.includes("VirtualMachine") ? "folder" : "hidden", folder),
+    ),
+  datacenters: async (session, root, signal) =>
+    (await readAll(session, root, "Datacenter", ["name", "parent", "vmFolder"], signal)).map((found) =>
+      node("datacenter", found, given({ vmFolder: found.values.vmFolder })),
+    ),
+  clusters: async (session, root, signal) =>
+    (
+      await readAll(
+        session,
+        root,
+        "ComputeResource",
+        ["name", "parent", "resourcePool", "datastore", "network"],
+        signal,
+      )
+    ).map((found) =>
+      node(
+        "cluster",
+        found,
+        given({
+          rootPool: found.values.resourcePool,
+          datastores: found.values.datastore,
+          networks: found.values.network,
+        }),
+      ),
+    ),
+  hosts: async (session, root, signal) =>
+    (
+      await readAll(
+        session,
+        root,
+        "HostSystem",
+        ["name", "parent", "runtime.connectionState", "runtime.inMaintenanceMode"],
+        signal,
+      )
+    ).map((found) =>
+      node("host", found, {
+        ...given({ owner: found.values.parent }),
+        host: {
+          connected: found.values["runtime.connectionState"] === "connected",
+          maintenance: found.values["runtime.inMaintenanceMode"] === true,
+        },
+      }),
+    ),
+  pools: async (session, root, signal) =>
+    (await readAll(session, root, "ResourcePool", ["name", "parent", "owner"], signal)).map((found) =>
+      node("pool", found, given({ owner: found.values.owner })),
+    ),
+  datastores: async (session, root, signal) =>
+    (
+      await readAll(
+        session,
+        root,
+        "Datastore",
+        ["name", "parent", "summary.capacity", "summary.freeSpace", "summary.accessible"],
+        signal,
+      )
+    ).map((found) =>
+      node("datastore", found, {
+        space: {
+          capacity: found.values["summary.capacity"] ?? 0,
+          free: found.values["summary.freeSpace"] ?? 0,
+          accessible: found.values["summary.accessible"] === true,
+        },
+      }),
+    ),
+  networks: async (session, root, signal) => {
+    const [all, groups] = await Promise.all([
+      readAll(session, root, "Network", ["name", "parent"], signal),
+      readAll(session, root, "DistributedVirtualPortgroup", ["config.uplink"], signal),
+    ]);
+    const uplinks = new Set(
+      groups.filter((group) => group.values["config.uplink"]).map((group) => group.ref.value),
+    );
+    return all
+      .filter((network) => !uplinks.has(network.ref.value))
+      .map((network) => node("network", network));
+  },
+  templates: async (session, root, signal) =>
+    (await machines(session, root, signal)).filter((n) => n.kind === "template"),
+  vm: async (session, root, signal) => (await machines(session, root, signal)).filter((n) => n.kind === "vm"),
+} as const satisfies Record<string, Read>;
+
+type Reading = keyof typeof readings;
+
+const everything = [
+  "folders",
+  "datacenters",
+  "clusters",
+  "hosts",
+  "pools",
+  "datastores",
+  "networks",
+  "templates",
+] as const satisfies readonly Reading[];
+
+async function machines(session: Session, root: Ref, signal: AbortSignal | undefined): Promise<Node[]> {
+  const paths = ["name", "parent", "config.template", "config.guestId", "config.uuid"] as const;
+  return (await readAll(session, root, "VirtualMachine", paths, signal)).map((found) =>
+    node(found.values["config.template"] ? "template" : "vm", found, {
+      guest: given({ guestId: found.values["config.guestId"], uuid: found.values["config.uuid"] }),
+    }),
+  );
+}
+
+/** Joins what was read into paths and answers questions. Pure. */
+export function snapshotOf(root: Ref, nodes: readonly Node[]): InventorySnapshot {
+  const byRef = new Map(nodes.map((each) => [each.ref.value, each]));
+  const placed = new Map<string, { path: string; datacenter: string | undefined }>();
+  const place = (at: Node): { path: string; datacenter: string | undefined } => {
+    const known = placed.get(at.ref.value);
+    if (known) return known;
+    placed.set(at.ref.value, { path: `/${at.name}`, datacenter: undefined }); // a loop ends here
+    const parent = at.parent && at.parent.value !== root.value ? byRef.get(at.parent.value) : undefined;
+    const above = parent ? place(parent) : { path: "", datacenter: undefined };
+    const here = {
+      path: `${above.path}/${at.name}`,
+      datacenter: at.kind === "datacenter" ? at.name : above.datacenter,
+    };
+    placed.set(at.ref.value, here);
+    return here;
+  };
+  const entries = nodes
+    .flatMap(({ parent: _, ...each }) => {
+      const { kind } = each;
+      return kind === "hidden" ? [] : [{ ...each, kind, ...place(byRef.get(each.ref.value)!) }];
+    })
+    .sort((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0));
+  const list = (kind: EntryKind, scope: Scope = {}) =>
+    entries.filter((entry) => entry.kind === kind && inScope(entry, scope));
+  return { list, pick: (kind, name, scope = {}) => pickEntry(kind, name, list(kind, scope), scope) };
+}
+
+function inScope(entry: Entry, { datacenter }: Scope): boolean {
+  if (datacenter === undefined || entry.kind === "datacenter") return true;
+  return entry.datacenter === datacenter.split("/").at(-1);
+}
+
+/** Which of `candidates` a name means: a full path is exact, anything else is the end of a path. Pure. */
+export function pickEntry(
+  kind: EntryKind,
+  name: string,
+  candidates: readonly Entry[],
+  scope: Scope = {},
+): Pick {
+  const wanted = name.replace(/\/+$/, "");
+  const fits = candidates.filter((entry) =>
+    wanted.startsWith("/")
+      ? entry.path === wanted
+      : entry.name === wanted || entry.path.endsWith(`/${wanted}`),
+  );
+  const where =
+    scope.datacenter === undefined || kind === "datacenter" ? "" : ` in datacenter '${scope.datacenter}'`;
+  const word = words[kind];
+  if (fits.length === 1) return { kind: "found", entry: fits[0]! };
+  if (fits.length > 1) {
+    const paths = fits.map((entry) => entry.path).join(", ");
+    return {
+      kind: "ambiguous",
+      message: `${word} '${name}' is ambiguous${where}; write one of the full paths: ${paths}`,
+    };
+  }
+  return { kind: "missing", message: `${word} '${name}' not found${where}; ${whatThereIs(candidates)}` };
+}
+
+const words: Readonly<Record<EntryKind, string>> = {
+  datacenter: "datacenter",
+  cluster: "cluster",
+  host: "host",
+  pool: "resource pool",
+  datastore: "datastore",
+  network: "network",
+  folder: "folder",
+  template: "template",
+  vm: "virtual machine",
+};
+
+const shownAtMost = 20;
+
+/** "there are: a, b, c": names where they are unique, paths where not. */
+function whatThereIs(candidates: readonly Entry[]): string {
+  if (candidates.length === 0) return "there is none that this account can see";
+  const count = new Map<string, number>();
+  for (const { name } of candidates) count.set(name, (count.get(name) ?? 0) + 1);
+  const shown = candidates
+    .slice(0, shownAtMost)
+    .map((entry) => (count.get(entry.name) === 1 ? entry.name : entry.path));
+  const rest = candidates.length - shown.length;
+  return `there ${candidates.length === 1 ? "is" : "are"}: ${shown.join(", ")}${rest > 0 ? ` and ${rest} more` : ""}`;
+}
+
+/** The pick as a mistake in a form, or undefined when it was found. */
+export function problemOf(field: string, pick: Pick): Problem | undefined {
+  return pick.kind === "found" ? undefined : { field, message: pick.message };
+}
+
+/** The object without its undefined members. */
+function given<T extends object>(object: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined)) as {
+    [K in keyof T]?: Exclude<T[K], undefined>;
+  };
+}

@@ -1,0 +1,354 @@
+// Virtual machines: clone, reconfigure, power, destroy, find.
+import { Fault, isFault, sleep } from "#core";
+import { readAll, readObject, readObjects, waitForProperties } from "./collector.ts";
+import { networkBacking } from "./network-backing.ts";
+import type { Session } from "./session.ts";
+import type { Property, Ref, Write } from "./soap/types.ts";
+import { isVimFault } from "./soap/vim-fault.ts";
+import { tasksOf, type TaskWait } from "./tasks.ts";
+
+export type PowerState = Property<"VirtualMachine", "runtime.powerState">;
+type ConfigSpec = Write<"VirtualMachineConfigSpec">;
+type DeviceChange = Write<"VirtualDeviceConfigSpec">;
+
+export interface CloneRequest {
+  readonly name: string;
+  /** A template or a machine. */
+  readonly source: Ref;
+  readonly folder: Ref;
+  readonly pool: Ref;
+  /** Where the disks go; the source's datastore when absent. */
+  readonly datastore?: Ref;
+  /** False unless told. */
+  readonly powerOn?: boolean;
+  /** "linked" needs a snapshot of the source and falls back to "full" without one. "full" unless told. */
+  readonly mode?: "full" | "linked";
+  readonly numCPUs?: number;
+  readonly memoryMB?: number;
+  /** Grows the first disk to this; never shrinks it. */
+  readonly diskGiB?: number;
+  /** One vmxnet3 card for each, in place of the source's cards; absent keeps those. */
+  readonly networks?: readonly Ref[];
+  /** guestinfo.* and other settings. Values may be secrets: they are never logged. */
+  readonly extraConfig?: Readonly<Record<string, string>>;
+  readonly annotation?: string;
+}
+
+export interface Reconfiguration {
+  readonly numCPUs?: number;
+  readonly memoryMB?: number;
+  /** An empty value removes the key. */
+  readonly extraConfig?: Readonly<Record<string, string>>;
+  readonly annotation?: string;
+}
+
+/** What a machine is and how it stands. */
+export interface Machine {
+  readonly ref: Ref;
+  readonly name: string;
+  /** SMBIOS UUID, lower case: vsphere://<this> is the provider id. */
+  readonly biosUuid: string | undefined;
+  readonly instanceUuid: string | undefined;
+  readonly template: boolean;
+  readonly power: PowerState;
+  /** Reference of the host it runs on. */
+  readonly host: Ref | undefined;
+  /** As VMware Tools report it. */
+  readonly ipAddress: string | undefined;
+  readonly hostName: string | undefined;
+  /** All addresses of all cards, as VMware Tools report them. */
+  readonly ipAddresses: readonly string[];
+}
+
+export interface Vms {
+  /** Starts a clone; the answer is its Task. */
+  startClone(request: CloneRequest, signal?: AbortSignal): Promise<Ref>;
+  /** Clones and waits. AlreadyExists when the folder has the name. */
+  clone(request: CloneRequest, wait?: TaskWait): Promise<Ref>;
+  reconfigure(vm: Ref, change: Reconfiguration, wait?: TaskWait): Promise<void>;
+  /** Waits until it is on; one that is on already is no error. */
+  powerOn(vm: Ref, wait?: TaskWait): Promise<void>;
+  /** "soft" asks the guest and turns it off hard after `softMs` (60 s unless told) or where no guest listens. Off already is no error. */
+  powerOff(
+    vm: Ref,
+    options?: TaskWait & { readonly mode?: "hard" | "soft"; readonly softMs?: number },
+  ): Promise<void>;
+  /** Turns it off hard and deletes it with its disks. One that is gone already is no error. */
+  destroy(vm: Ref, wait?: TaskWait): Promise<void>;
+  findByBiosUuid(uuid: string, signal?: AbortSignal): Promise<Ref | undefined>;
+  findByInstanceUuid(uuid: string, signal?: AbortSignal): Promise<Ref | undefined>;
+  /** "/DC0/vm/folder/name", with or without the first slash. */
+  findByInventoryPath(path: string, signal?: AbortSignal): Promise<Ref | undefined>;
+  /** Undefined when it is gone. */
+  get(vm: Ref, signal?: AbortSignal): Promise<Machine | undefined>;
+  /** Every machine below a folder, templates too; the whole inventory unless told. */
+  list(below?: Ref, signal?: AbortSignal): Promise<Machine[]>;
+  /** Settings by key. */
+  extraConfig(vm: Ref, signal?: AbortSignal): Promise<ReadonlyMap<string, string>>;
+  /** Waits until VMware Tools report an address. */
+  waitForAddress(vm: Ref, signal?: AbortSignal): Promise<string>;
+}
+
+const machinePaths = [
+  "name",
+  "config.uuid",
+  "config.instanceUuid",
+  "config.template",
+  "runtime.powerState",
+  "runtime.host",
+  "guest.ipAddress",
+  "guest.hostName",
+  "guest.net",
+] as const;
+type MachineValues = { readonly [K in (typeof machinePaths)[number]]?: Property<"VirtualMachine", K> };
+
+export function vmsOf(session: Session): Vms {
+  const tasks = tasksOf(session);
+  const powerOf = async (vm: Ref, signal?: AbortSignal) =>
+    (await readObject(session, "VirtualMachine", vm, ["runtime.powerState"], signal))?.["runtime.powerState"];
+
+  async function find(uuid: string, instanceUuid: boolean, signal?: AbortSignal): Promise<Ref | undefined> {
+    const { searchIndex } = await session.content(signal);
+    const args = { uuid, vmSearch: true, instanceUuid };
+    return session.call(searchIndex!, "FindByUuid", args, {
+      signal,
+      doing: `looking for the machine ${uuid}`,
+    });
+  }
+
+  async function startClone(request: CloneRequest, signal?: AbortSignal): Promise<Ref> {
+    const doing = `cloning '${request.name}'`;
+    const spec = await cloneSpec(session, request, signal);
+    return session.call(
+      request.source,
+      "CloneVM_Task",
+      { folder: request.folder, name: request.name, spec },
+      { signal, doing },
+    );
+  }
+
+  async function powerOffHard(vm: Ref, wait: TaskWait): Promise<void> {
+    const doing = `turning off ${vm.value}`;
+    try {
+      const task = await session.call(vm, "PowerOffVM_Task", {}, { signal: wait.signal, doing });
+      await tasks.wait(task, doing, wait);
+    } catch (error) {
+      if (!isVimFault(error, "InvalidPowerState") || (await powerOf(vm, wait.signal)) !== "poweredOff")
+        throw error;
+    }
+  }
+
+  async function waitUntilOff(vm: Ref, withinMs: number, signal: AbortSignal | undefined): Promise<boolean> {
+    for (const end = session.clock.now() + withinMs; session.clock.now() < end;) {
+      if ((await powerOf(vm, signal)) === "poweredOff") return true;
+      await sleep(session.clock, Math.min(1_000, withinMs), signal);
+    }
+    return false;
+  }
+
+  return {
+    startClone,
+    async clone(request, wait = {}) {
+      const task = await startClone(request, wait.signal);
+      return (await tasks.wait(task, `cloning '${request.name}'`, wait)) as Ref;
+    },
+
+    async reconfigure(vm, change, wait = {}) {
+      const doing = `reconfiguring ${vm.value}`;
+      const task = await session.call(
+        vm,
+        "ReconfigVM_Task",
+        { spec: configSpec(change) },
+        { signal: wait.signal, doing },
+      );
+      await tasks.wait(task, doing, wait);
+    },
+
+    async powerOn(vm, wait = {}) {
+      const doing = `turning on ${vm.value}`;
+      try {
+        const task = await session.call(vm, "PowerOnVM_Task", {}, { signal: wait.signal, doing });
+        await tasks.wait(task, doing, wait);
+      } catch (error) {
+        if (!isVimFault(error, "InvalidPowerState") || (await powerOf(vm, wait.signal)) !== "poweredOn")
+          throw error;
+      }
+    },
+
+    async powerOff(vm, { mode = "hard", softMs = 60_000, ...wait } = {}) {
+      if (mode === "soft") {
+        const asked = await session.call(vm, "ShutdownGuest", {}, { signal: wait.signal }).then(
+          () => true,
+          (error: unknown) => {
+            if (isFault(error, "Cancelled", "Unauthorized", "NotFound")) throw error;
+            return false; // no tools, not running, not allowed: the hard way says what is wrong
+          },
+        );
+        if (asked && (await waitUntilOff(vm, softMs, wait.signal))) return;
+      }
+      await powerOffHard(vm, wait);
+    },
+
+    async destroy(vm, wait = {}) {
+      const doing = `deleting ${vm.value}`;
+      try {
+        if ((await powerOf(vm, wait.signal)) === "poweredOn") await powerOffHard(vm, wait);
+        const task = await session.call(vm, "Destroy_Task", {}, { signal: wait.signal, doing });
+        await tasks.wait(task, doing, wait);
+      } catch (error) {
+        const gone =
+          isVimFault(error, "ManagedObjectNotFound") && (await powerOf(vm, wait.signal)) === undefined;
+        if (!gone) throw error;
+      }
+    },
+
+    findByBiosUuid: (uuid, signal) => find(uuid, false, signal),
+    findByInstanceUuid: (uuid, signal) => find(uuid, true, signal),
+
+    async findByInventoryPath(path, signal) {
+      const { searchIndex } = await session.content(signal);
+      const inventoryPath = path.replace(/^\/+/, "");
+      return session.call(
+        searchIndex!,
+        "FindByInventoryPath",
+        { inventoryPath },
+        { signal, doing: `looking for ${path}` },
+      );
+    },
+
+    async get(vm, signal) {
+      const values = await readObject(session, "VirtualMachine", vm, machinePaths, signal);
+      return values && machineOf(vm, values);
+    },
+
+    async list(below, signal) {
+      const container = below ?? (await session.content(signal)).rootFolder;
+      const found = await readAll(session, container, "VirtualMachine", machinePaths, signal);
+      return found.map(({ ref, values }) => machineOf(ref, values));
+    },
+
+    async extraConfig(vm, signal) {
+      const values = await readObject(session, "VirtualMachine", vm, ["config.extraConfig"], signal);
+      if (!values) throw new Fault("NotFound", `${vm.type} ${vm.value} is gone`);
+      return new Map((values["config.extraConfig"] ?? []).map(({ key, value }) => [key, String(value)]));
+    },
+
+    waitForAddress(vm, signal) {
+      const watched = { type: "VirtualMachine", ref: vm } as const;
+      return waitForProperties(
+        session,
+        watched,
+        ["guest.ipAddress"],
+        (now) => now["guest.ipAddress"] || undefined,
+        signal,
+      );
+    },
+  };
+}
+
+function machineOf(ref: Ref, values: MachineValues): Machine {
+  return {
+    ref,
+    name: values.name ?? ref.value,
+    biosUuid: values["config.uuid"]?.toLowerCase(),
+    instanceUuid: values["config.instanceUuid"]?.toLowerCase(),
+    template: values["config.template"] === true,
+    power: values["runtime.powerState"] ?? "poweredOff",
+    host: values["runtime.host"],
+    ipAddress: values["guest.ipAddress"] || undefined,
+    hostName: values["guest.hostName"] || undefined,
+    ipAddresses: (values["guest.net"] ?? []).flatMap((card) => card.ipAddress),
+  };
+}
+
+function configSpec(change: Reconfiguration): ConfigSpec {
+  const { numCPUs, memoryMB, annotation, extraConfig } = change;
+  return {
+    numCPUs,
+    memoryMB,
+    annotation,
+    extraConfig: Object.entries(extraConfig ?? {}).map(([key, value]) => ({
+      $type: "OptionValue",
+      key,
+      value,
+    })),
+  };
+}
+
+/** Reads what the clone must know of its source, and says the whole clone in one specification. */
+async function cloneSpec(
+  session: Session,
+  request: CloneRequest,
+  signal: AbortSignal | undefined,
+): Promise<Write<"VirtualMachineCloneSpec">> {
+  const paths = ["config.hardware.device", "snapshot.currentSnapshot", "name"] as const;
+  const [source] = await readObjects(session, "VirtualMachine", [request.source], paths, signal);
+  if (!source)
+    throw new Fault("NotFound", `cloning '${request.name}': the template ${request.source.value} is gone`);
+  const snapshot = request.mode === "linked" ? source.values["snapshot.currentSnapshot"] : undefined;
+  const devices = source.values["config.hardware.device"] ?? [];
+  const deviceChange = [
+    ...(request.networks ? await cardChanges(session, devices, request.networks, signal) : []),
+    ...(request.diskGiB === undefined ? [] : diskChange(devices, request.diskGiB)),
+  ];
+  return {
+    location: {
+      pool: request.pool,
+      datastore: request.datastore,
+      diskMoveType: snapshot ? "createNewChildDiskBacking" : "moveAllDiskBackingsAndConsolidate",
+    },
+    template: false,
+    powerOn: request.powerOn ?? false,
+    snapshot,
+    config: { ...configSpec(request), ...(deviceChange.length > 0 ? { deviceChange } : {}) },
+  };
+}
+
+type Devices = Property<"VirtualMachine", "config.hardware.device">;
+type Card = Extract<Devices[number], { readonly macAddress?: unknown }>;
+
+/** The source's cards go, new ones come: an edited card would keep what the template's author once set. */
+async function cardChanges(
+  session: Session,
+  devices: Devices,
+  networks: readonly Ref[],
+  signal: AbortSignal | undefined,
+): Promise<DeviceChange[]> {
+  const removed = devices
+    .filter((device): device is Card => "macAddress" in device || cardTypes.has(device.$type ?? ""))
+    .map((device): DeviceChange => ({ operation: "remove", device: { ...device, $type: cardType(device) } }));
+  const backings = await Promise.all(networks.map((network) => networkBacking(session, network, signal)));
+  const added = backings.map((backing, index): DeviceChange => ({
+    operation: "add",
+    device: {
+      $type: "VirtualVmxnet3",
+      key: -(index + 1),
+      backing,
+      connectable: { startConnected: true, allowGuestControl: true, connected: true },
+      addressType: "generated",
+    },
+  }));
+  return [...removed, ...added];
+}
+
+const cardTypes: ReadonlySet<string> = new Set([
+  "VirtualVmxnet3",
+  "VirtualVmxnet2",
+  "VirtualE1000",
+  "VirtualE1000e",
+]);
+
+function cardType(device: Card): "VirtualVmxnet3" {
+  // Another kind of card is removed under its own name all the same; the compiler need not know each.
+  return (device.$type ?? "VirtualEthernetCard") as "VirtualVmxnet3";
+}
+
+function diskChange(devices: Devices, diskGiB: number): DeviceChange[] {
+  const disk = devices.find((device) => device.$type === "VirtualDisk");
+  const wantedKB = diskGiB * 1024 * 1024;
+  if (!disk || disk.$type !== "VirtualDisk" || disk.capacityInKB >= wantedKB) return [];
+  const { deviceInfo: _, ...rest } = disk;
+  return [
+    { operation: "edit", device: { ...rest, capacityInKB: wantedKB, capacityInBytes: wantedKB * 1024 } },
+  ];
+}
