@@ -8,7 +8,7 @@ export interface Condition {
   /** For people; may be empty. */
   readonly message: string;
   readonly lastTransitionTime: string;
-  readonly observedGeneration?: number;
+  readonly observedGeneration?: number | undefined;
 }
 
 /** A condition before its transition time is known. */
