@@ -34,6 +34,18 @@ export interface Message extends MessageDraft {
 /** Handles one message; the message counts as received when the promise resolves, and comes again when it rejects. */
 export type MessageHandler = (message: Message) => Promise<void>;
 
+/** Messages the sender had to give up before they were received: its outbox was full, or they grew too old. */
+export interface Gap {
+  /** Names the sender's log. */
+  readonly epoch: string;
+  /** Numbers of the first and the last one given up; those between them that were not given up arrive as usual. */
+  readonly first: number;
+  readonly last: number;
+  /** How many were given up, at most. */
+  readonly count: number;
+  readonly reason: string;
+}
+
 export type LinkState =
   | { readonly kind: "connecting"; readonly attempt: number; readonly lastError?: string }
   | {
@@ -43,7 +55,7 @@ export type LinkState =
       readonly rttMs?: number;
     }
   | { readonly kind: "waiting"; readonly until: number; readonly attempt: number; readonly lastError: string }
-  /** The plane refused us for good (revoked, unknown): only an operator can help. */
+  /** The plane refused us (revoked, unknown): only an operator can help. We ask again every few minutes, in case one did. */
   | { readonly kind: "refused"; readonly reason: string }
   | { readonly kind: "closed" };
 
@@ -56,6 +68,8 @@ export interface Link {
   publish(draft: MessageDraft): Promise<void>;
   /** Registers the one handler of a topic. Messages of a topic without a handler wait. */
   handle(topic: string, handler: MessageHandler): void;
+  /** Calls back when the plane gave messages up. State must be asked for afresh. Returns the way to stop. */
+  onGap(listener: (gap: Gap) => void): () => void;
   /** Unacknowledged messages in the outbox. */
   backlog(): Promise<number>;
   /** Closes the line; what is unsent stays on disk. Twice is once. */
@@ -77,6 +91,10 @@ export interface Hub {
   /** Stores a message for a peer, connected or not; delivered when it is. */
   publish(to: Pick<PeerIdentity, "role" | "uid">, draft: MessageDraft): Promise<void>;
   handle(topic: string, handler: (from: PeerIdentity, message: Message) => Promise<void>): void;
+  /** Calls back when a peer gave messages up. Returns the way to stop. */
+  onGap(listener: (from: PeerIdentity, gap: Gap) => void): () => void;
+  /** Messages that a peer has not acknowledged. */
+  backlog(to: Pick<PeerIdentity, "role" | "uid">): Promise<number>;
   /** Peers connected now. */
   peers(): readonly { readonly identity: PeerIdentity; readonly since: number; readonly transport: string }[];
   onPeers(listener: (identity: PeerIdentity, connected: boolean) => void): () => void;
