@@ -45,7 +45,12 @@ export async function openDatabase(path: string, options: DatabaseOptions): Prom
     await writer.exec(
       `PRAGMA busy_timeout=${busyTimeoutMs}; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;`,
     );
-    await migrate(writer, options.migrations, path);
+    try {
+      await migrate(writer, options.migrations, path);
+    } catch (error) {
+      await writer.close();
+      throw error;
+    }
     const reader = memory ? writer : await connect(path, sqlite3.OPEN_READONLY);
     if (!memory) await reader.exec(`PRAGMA busy_timeout=${busyTimeoutMs};`);
     return new GroupCommit(writer, reader, options.groupSize ?? 64);
@@ -111,13 +116,12 @@ class GroupCommit implements Database {
     try {
       await this.#writer.exec("BEGIN IMMEDIATE");
       for (const job of jobs) {
-        await this.#writer.exec("SAVEPOINT job");
+        const part = new Part(this.#writer);
         try {
-          await job.run(this.#writer);
-          await this.#writer.exec("RELEASE job");
+          await job.run(part);
           done.push(job);
         } catch (error) {
-          await this.#writer.exec("ROLLBACK TO job; RELEASE job");
+          await part.undo();
           job.settle(Fault.from(error));
         }
       }
@@ -140,27 +144,73 @@ class GroupCommit implements Database {
   }
 }
 
+/**
+ * One job's part of a shared transaction: undone alone when the job fails (Q1). Its savepoint is made before its first write, and is
+ * left to the commit: names of savepoints nest, the newest is meant.
+ */
+class Part implements Transaction {
+  readonly #db: Connection;
+  #savepoint: Promise<void> | undefined;
+
+  constructor(db: Connection) {
+    this.#db = db;
+  }
+
+  async run(sql: string, ...values: Value[]): Promise<{ changes: number; lastId: number }> {
+    await (this.#savepoint ??= this.#db.exec("SAVEPOINT job"));
+    return this.#db.run(sql, ...values);
+  }
+
+  get<T extends Row>(sql: string, ...values: Value[]): Promise<T | undefined> {
+    return this.#db.get<T>(sql, ...values);
+  }
+
+  all<T extends Row>(sql: string, ...values: Value[]): Promise<T[]> {
+    return this.#db.all<T>(sql, ...values);
+  }
+
+  async undo(): Promise<void> {
+    if (this.#savepoint) await this.#db.exec("ROLLBACK TO job; RELEASE job");
+  }
+}
+
 function closedFault(): Fault {
   return new Fault("Unavailable", "the database is closed");
 }
 
+/** In one transaction, begun before the count is read: of two processes that open a new file, one migrates. */
 async function migrate(db: Connection, migrations: readonly string[], path: string): Promise<void> {
-  const [row] = await db.all<{ user_version: number }>("PRAGMA user_version");
-  const have = row?.user_version ?? 0;
-  if (have > migrations.length) {
-    throw new Fault(
-      "Invalid",
-      `${path} was written by a newer version of this program; upgrade, or use another data directory`,
-    );
-  }
-  for (const [index, script] of migrations.entries()) {
-    if (index >= have) await db.exec(`BEGIN IMMEDIATE; ${script}; PRAGMA user_version=${index + 1}; COMMIT;`);
+  if ((await versionOf(db)) === migrations.length) return;
+  await db.exec("BEGIN IMMEDIATE");
+  try {
+    const have = await versionOf(db);
+    if (have > migrations.length) {
+      throw new Fault(
+        "Invalid",
+        `${path} was written by a newer version of this program; upgrade, or use another data directory`,
+      );
+    }
+    for (const script of migrations.slice(have)) await db.exec(script);
+    if (have < migrations.length) await db.exec(`PRAGMA user_version=${migrations.length}`);
+    await db.exec("COMMIT");
+  } catch (error) {
+    await db.exec("ROLLBACK").catch(() => {});
+    throw error;
   }
 }
 
-/** A connection with promises; every statement has a callback, since one without ends the process when it fails. */
+async function versionOf(db: Connection): Promise<number> {
+  const [row] = await db.all<{ user_version: number }>("PRAGMA user_version");
+  return row?.user_version ?? 0;
+}
+
+/**
+ * A connection with promises. Statements are prepared once and kept, which halves the cost of a small write. Every call has a
+ * callback, since one without ends the process when it fails.
+ */
 class Connection implements Transaction {
   readonly #db: sqlite3.Database;
+  readonly #prepared = new Map<string, Promise<sqlite3.Statement>>();
 
   constructor(db: sqlite3.Database) {
     this.#db = db;
@@ -172,9 +222,11 @@ class Connection implements Transaction {
     );
   }
 
-  run(sql: string, ...values: Value[]): Promise<{ changes: number; lastId: number }> {
+  async run(sql: string, ...values: Value[]): Promise<{ changes: number; lastId: number }> {
+    const parameters = checked(values);
+    const statement = await this.#prepare(sql);
     return new Promise((resolve, reject) =>
-      this.#db.run(sql, checked(values), function (this: sqlite3.RunResult, e: Error | null) {
+      statement.run(parameters, function (this: sqlite3.RunResult, e: Error | null) {
         if (e) reject(translate(e));
         else resolve({ changes: this.changes, lastId: this.lastID });
       }),
@@ -185,17 +237,46 @@ class Connection implements Transaction {
     return (await this.all<T>(sql, ...values))[0];
   }
 
-  all<T extends Row>(sql: string, ...values: Value[]): Promise<T[]> {
+  async all<T extends Row>(sql: string, ...values: Value[]): Promise<T[]> {
+    const parameters = checked(values);
+    const statement = await this.#prepare(sql);
     return new Promise((resolve, reject) =>
-      this.#db.all(sql, checked(values), (e: Error | null, rows: T[]) =>
-        e ? reject(translate(e)) : resolve(rows),
-      ),
+      statement.all(parameters, (e: Error | null, rows: T[]) => (e ? reject(translate(e)) : resolve(rows))),
     );
   }
 
-  close(): Promise<void> {
-    return new Promise((resolve, reject) => this.#db.close((e) => (e ? reject(translate(e)) : resolve())));
+  /** The statements of a program are few; whoever builds SQL from values makes the oldest leave. */
+  #prepare(sql: string): Promise<sqlite3.Statement> {
+    const kept = this.#prepared.get(sql);
+    if (kept) return kept;
+    if (this.#prepared.size >= maxPrepared) {
+      const [oldest, statement] = this.#prepared.entries().next().value!;
+      this.#prepared.delete(oldest);
+      void statement.then(finalize, () => {});
+    }
+    const made = new Promise<sqlite3.Statement>((resolve, reject) => {
+      const statement = this.#db.prepare(sql, (e: Error | null) =>
+        e ? reject(translate(e)) : resolve(statement),
+      );
+    });
+    this.#prepared.set(sql, made);
+    made.catch(() => this.#prepared.delete(sql));
+    return made;
   }
+
+  async close(): Promise<void> {
+    for (const statement of this.#prepared.values()) await statement.then(finalize, () => {});
+    this.#prepared.clear();
+    await new Promise<void>((resolve, reject) =>
+      this.#db.close((e) => (e ? reject(translate(e)) : resolve())),
+    );
+  }
+}
+
+const maxPrepared = 200;
+
+function finalize(statement: sqlite3.Statement): Promise<void> {
+  return new Promise((resolve) => statement.finalize(() => resolve()));
 }
 
 function connect(path: string, mode: number): Promise<Connection> {

@@ -18,7 +18,7 @@ import { mergePatch } from "./serve/patch.ts";
 import type { DeleteOptions, List, ListOptions, ResourceStore } from "./store.ts";
 
 /** How often a write is tried again after somebody else was faster, before Conflict goes to the caller. */
-const conflictTries = 16;
+const conflictTries = 100;
 
 /** Changes the object it is given, or returns another in its place. May be called several times, each time with a fresh object. */
 export type Edit<R extends Resource> = (object: R) => R | void;

@@ -208,6 +208,13 @@ class SqliteRows implements Rows {
 
 const selectRow = "SELECT * FROM resources WHERE resource = ? AND namespace = ? AND name = ?";
 
+/** The rows of so many places in one statement, each with its number. */
+function selectRows(count: number): string {
+  return Array.from({ length: count }, (_, at) => selectRow.replace("*", `*, ${at} AS at`)).join(
+    " UNION ALL ",
+  );
+}
+
 function columns(place: Place): [string, string, string] {
   return [place.resource, place.namespace, place.name];
 }

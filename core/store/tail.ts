@@ -8,8 +8,8 @@ import type { CancelTimer, Clock } from "../time/clock.ts";
 import { forgotten } from "./memory-rows.ts";
 import type { Logged, Rows } from "./rows.ts";
 
-/** Kept in memory: at most so many events. */
-const ringSize = 512;
+/** Kept in memory: so many of the newest events, at most twice as many. */
+const ringSize = 256;
 
 /** Read from the rows at once: so many. */
 const batch = 512;
