@@ -110,9 +110,11 @@ class SqliteRows implements Rows {
 
   async change(places: readonly [Place, ...Place[]], decide: Decide): Promise<Logged | undefined> {
     const logged = await this.#db.write(async (tx) => {
-      const stored = await Promise.all(
-        places.map((place) => tx.get<StoredRow>(selectRow, ...columns(place))),
+      const found = await tx.all<StoredRow & { at: number }>(
+        selectRows(places.length),
+        ...places.flatMap(columns),
       );
+      const stored = places.map((_, at) => found.find((row) => row.at === at));
       const change = decide(stored.map((row) => row && this.#row(row)));
       return change && this.#put(tx, places[0], change, stored[0]);
     });
