@@ -3,6 +3,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Fault, Secret, silentLogger, sleep, systemClock } from "#core";
 import { census } from "./census.ts";
+import { isCard } from "./cards.ts";
 import { check } from "./check.ts";
 import type { VsphereClient } from "./client.ts";
 import { readObject, waitForProperties } from "./collector.ts";
@@ -209,7 +210,7 @@ export function vim25Contract(name: string, make: () => Promise<Vim25UnderTest>)
       expect(paths("datastore")).toContain(`/${facts.datacenter}/datastore/${facts.datastore}`);
       expect(paths("network")).toContain(`/${facts.datacenter}/network/${facts.network}`);
       expect(paths("folder")).toContain(`/${facts.datacenter}/vm`);
-      expect(paths("template")).toContain(`/${facts.datacenter}/vm/${facts.template}`);
+      expect(snapshot.pick("template", facts.template)).toMatchObject({ kind: "found" });
       expect(paths("host").length).toBeGreaterThan(0);
       const cluster = await client.inventory.find("cluster", facts.cluster);
       expect(cluster).toMatchObject({ datacenter: facts.datacenter, rootPool: { type: "ResourcePool" } });
@@ -284,7 +285,7 @@ export function vim25Contract(name: string, make: () => Promise<Vim25UnderTest>)
       );
     });
 
-    test("a clone's card is plugged into the network asked for", async () => {
+    test("a clone's cards are plugged into the networks asked for", async () => {
       const { network } = await place();
       await withMachine(
         async (vm) => {
@@ -302,6 +303,13 @@ export function vim25Contract(name: string, make: () => Promise<Vim25UnderTest>)
         },
         { networks: [network] },
       );
+    });
+
+    test("a clone bears the instance UUID that was asked for, so that it can be found when the answer was lost", async () => {
+      const instanceUuid = "4a6f6ec1-7d0c-4a55-9d3f-0d8fb9a3a001";
+      await withMachine(async (vm) => expect(await client.vms.findByInstanceUuid(instanceUuid)).toEqual(vm), {
+        instanceUuid,
+      });
     });
 
     test("a linked clone starts from the template's snapshot", async () => {

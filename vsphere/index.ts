@@ -11,7 +11,8 @@ export type {
   Pick as InventoryPick,
   Scope,
 } from "./inventory.ts";
-export type { CloneRequest, Machine, PowerState, Reconfiguration, Vms } from "./vms.ts";
+export type { CardRequest, CloneRequest, Machine, PowerState, Reconfiguration, Vms } from "./vms.ts";
+export type { MachineCard } from "./cards.ts";
 export type { Tasks, TaskWait } from "./tasks.ts";
 export type { Rest, RestPath } from "./rest.ts";
 export {

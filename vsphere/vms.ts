@@ -1,15 +1,14 @@
 // Virtual machines: clone, reconfigure, power, destroy, find.
 import { Fault, isFault, sleep } from "#core";
 import { readAll, readObject, readObjects, waitForProperties } from "./collector.ts";
-import { networkBacking } from "./network-backing.ts";
+import { cardsOf, type MachineCard } from "./cards.ts";
+import { cloneSpec, configSpec } from "./clone-spec.ts";
 import type { Session } from "./session.ts";
-import type { Property, Ref, Write } from "./soap/types.ts";
+import type { Property, Ref } from "./soap/types.ts";
 import { isVimFault } from "./soap/vim-fault.ts";
 import { tasksOf, type TaskWait } from "./tasks.ts";
 
 export type PowerState = Property<"VirtualMachine", "runtime.powerState">;
-type ConfigSpec = Write<"VirtualMachineConfigSpec">;
-type DeviceChange = Write<"VirtualDeviceConfigSpec">;
 
 export interface CloneRequest {
   readonly name: string;
@@ -28,10 +27,18 @@ export interface CloneRequest {
   /** Grows the first disk to this; never shrinks it. */
   readonly diskGiB?: number;
   /** One vmxnet3 card for each, in place of the source's cards; absent keeps those. */
-  readonly networks?: readonly Ref[];
+  readonly networks?: readonly (Ref | CardRequest)[];
+  /** The clone's instance UUID: how it is found again when the answer was lost. vCenter's choice when absent. */
+  readonly instanceUuid?: string;
   /** guestinfo.* and other settings. Values may be secrets: they are never logged. */
   readonly extraConfig?: Readonly<Record<string, string>>;
   readonly annotation?: string;
+}
+
+export interface CardRequest {
+  readonly network: Ref;
+  /** A fixed MAC address; generated when absent. */
+  readonly mac?: string;
 }
 
 export interface Reconfiguration {
@@ -83,6 +90,8 @@ export interface Vms {
   get(vm: Ref, signal?: AbortSignal): Promise<Machine | undefined>;
   /** Every machine below a folder, templates too; the whole inventory unless told. */
   list(below?: Ref, signal?: AbortSignal): Promise<Machine[]>;
+  /** Its cards in the order of the hardware; NotFound when it is gone. */
+  cards(vm: Ref, signal?: AbortSignal): Promise<readonly MachineCard[]>;
   /** Settings by key. */
   extraConfig(vm: Ref, signal?: AbortSignal): Promise<ReadonlyMap<string, string>>;
   /** Waits until VMware Tools report an address. */
@@ -227,6 +236,14 @@ export function vmsOf(session: Session): Vms {
       return found.map(({ ref, values }) => machineOf(ref, values));
     },
 
+    async cards(vm, signal) {
+      const paths = ["config.hardware.device", "guest.net", "network"] as const;
+      const values = await readObject(session, "VirtualMachine", vm, paths, signal);
+      if (!values) throw new Fault("NotFound", `${vm.type} ${vm.value} is gone`);
+      const networks = await readObjects(session, "Network", values.network ?? [], ["name"], signal);
+      return cardsOf(values["config.hardware.device"] ?? [], values["guest.net"] ?? [], networks);
+    },
+
     async extraConfig(vm, signal) {
       const values = await readObject(session, "VirtualMachine", vm, ["config.extraConfig"], signal);
       if (!values) throw new Fault("NotFound", `${vm.type} ${vm.value} is gone`);
@@ -259,96 +276,4 @@ function machineOf(ref: Ref, values: MachineValues): Machine {
     hostName: values["guest.hostName"] || undefined,
     ipAddresses: (values["guest.net"] ?? []).flatMap((card) => card.ipAddress),
   };
-}
-
-function configSpec(change: Reconfiguration): ConfigSpec {
-  const { numCPUs, memoryMB, annotation, extraConfig } = change;
-  return {
-    numCPUs,
-    memoryMB,
-    annotation,
-    extraConfig: Object.entries(extraConfig ?? {}).map(([key, value]) => ({
-      $type: "OptionValue",
-      key,
-      value,
-    })),
-  };
-}
-
-/** Reads what the clone must know of its source, and says the whole clone in one specification. */
-async function cloneSpec(
-  session: Session,
-  request: CloneRequest,
-  signal: AbortSignal | undefined,
-): Promise<Write<"VirtualMachineCloneSpec">> {
-  const paths = ["config.hardware.device", "snapshot.currentSnapshot", "name"] as const;
-  const [source] = await readObjects(session, "VirtualMachine", [request.source], paths, signal);
-  if (!source)
-    throw new Fault("NotFound", `cloning '${request.name}': the template ${request.source.value} is gone`);
-  const snapshot = request.mode === "linked" ? source.values["snapshot.currentSnapshot"] : undefined;
-  const devices = source.values["config.hardware.device"] ?? [];
-  const deviceChange = [
-    ...(request.networks ? await cardChanges(session, devices, request.networks, signal) : []),
-    ...(request.diskGiB === undefined ? [] : diskChange(devices, request.diskGiB)),
-  ];
-  return {
-    location: {
-      pool: request.pool,
-      datastore: request.datastore,
-      diskMoveType: snapshot ? "createNewChildDiskBacking" : "moveAllDiskBackingsAndConsolidate",
-    },
-    template: false,
-    powerOn: request.powerOn ?? false,
-    snapshot,
-    config: { ...configSpec(request), ...(deviceChange.length > 0 ? { deviceChange } : {}) },
-  };
-}
-
-type Devices = Property<"VirtualMachine", "config.hardware.device">;
-type Card = Extract<Devices[number], { readonly macAddress?: unknown }>;
-
-/** The source's cards go, new ones come: an edited card would keep what the template's author once set. */
-async function cardChanges(
-  session: Session,
-  devices: Devices,
-  networks: readonly Ref[],
-  signal: AbortSignal | undefined,
-): Promise<DeviceChange[]> {
-  const removed = devices
-    .filter((device): device is Card => "macAddress" in device || cardTypes.has(device.$type ?? ""))
-    .map((device): DeviceChange => ({ operation: "remove", device: { ...device, $type: cardType(device) } }));
-  const backings = await Promise.all(networks.map((network) => networkBacking(session, network, signal)));
-  const added = backings.map((backing, index): DeviceChange => ({
-    operation: "add",
-    device: {
-      $type: "VirtualVmxnet3",
-      key: -(index + 1),
-      backing,
-      connectable: { startConnected: true, allowGuestControl: true, connected: true },
-      addressType: "generated",
-    },
-  }));
-  return [...removed, ...added];
-}
-
-const cardTypes: ReadonlySet<string> = new Set([
-  "VirtualVmxnet3",
-  "VirtualVmxnet2",
-  "VirtualE1000",
-  "VirtualE1000e",
-]);
-
-function cardType(device: Card): "VirtualVmxnet3" {
-  // Another kind of card is removed under its own name all the same; the compiler need not know each.
-  return (device.$type ?? "VirtualEthernetCard") as "VirtualVmxnet3";
-}
-
-function diskChange(devices: Devices, diskGiB: number): DeviceChange[] {
-  const disk = devices.find((device) => device.$type === "VirtualDisk");
-  const wantedKB = diskGiB * 1024 * 1024;
-  if (!disk || disk.$type !== "VirtualDisk" || disk.capacityInKB >= wantedKB) return [];
-  const { deviceInfo: _, ...rest } = disk;
-  return [
-    { operation: "edit", device: { ...rest, capacityInKB: wantedKB, capacityInBytes: wantedKB * 1024 } },
-  ];
 }

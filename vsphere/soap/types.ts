@@ -133,3 +133,28 @@ export type Property<M extends ManagedName, P extends string> = P extends `${inf
   : P extends keyof Properties<M>
     ? Value<Properties<M>[P], "read">
     : never;
+
+/** Parameters as a server reads them. */
+export type ParamsRead<M extends MethodName> = {
+  readonly [P in keyof ParamRow<M> as Optional<ParamRow<M>[P], "read"> extends true ? never : P]: Value<
+    ParamRow<M>[P],
+    "read"
+  >;
+} & {
+  readonly [P in keyof ParamRow<M> as Optional<ParamRow<M>[P], "read"> extends true ? P : never]?: Value<
+    ParamRow<M>[P],
+    "read"
+  >;
+};
+
+/** A result as a server writes it. */
+export type ReturnsWrite<M extends MethodName> = Methods[M] extends { returns: infer D }
+  ? D extends `${string}?`
+    ? Value<D, "write"> | undefined
+    : Value<D, "write">
+  : void;
+
+/** Properties of a managed object, as a server computes them when asked. */
+export type PropertyGetters<M extends ManagedName> = {
+  readonly [P in keyof Properties<M>]?: () => Value<Properties<M>[P], "write"> | undefined;
+};
