@@ -1,0 +1,29 @@
+// The door of the plane.
+export {
+  startPlane,
+  type HubOptions,
+  type Listen,
+  type OpenHub,
+  type Plane,
+  type PlaneDeps,
+  type PlaneOptions,
+} from "./start.ts";
+export {
+  planeClient,
+  type EventPage,
+  type EventPageQuery,
+  type PlaneClient,
+  type PlaneClientOptions,
+} from "./client.ts";
+export { annotations as clusterAnnotations, vcenterCredential } from "./desired.ts";
+export type { HealthLimits } from "./health.ts";
+export {
+  clusterEntitySchema,
+  type ClusterEntity,
+  type ClusterStatusBody,
+  type EventBody,
+  type MachinePoolEntity,
+  type OverlordBody,
+  type SpectroClusterBody,
+  type VsphereAccountBody,
+} from "./rest/shapes.ts";
