@@ -136,32 +136,37 @@ function stepOf(item: unknown, { list }: Shape): string {
 function difference(fields: Fields, others: readonly Fields[]): Fields {
   const left = Object.entries(fields).flatMap(([step, below]): [string, Fields][] => {
     const kept = others.filter((other) => Object.hasOwn(other, step)).map((other) => other[step]!);
-    if (kept.length === 0) return [[step, {}]];
+    if (kept.length === 0) return [[step, below]];
     const deeper = difference(below, kept);
     return Object.keys(deeper).length > 0 ? [[step, deeper]] : [];
   });
   return Object.fromEntries(left);
 }
 
-/** The value without these fields; an empty tree below a step means the whole of it. */
+/** The value without these fields. What holds nothing afterwards goes as well; an item of a list goes when it was owned itself ("."). */
 function removeFields(value: unknown, gone: Fields, shape: Shape): unknown {
   if (Object.keys(gone).length === 0) return value;
   if (isMembers(value)) {
     return Object.fromEntries(
       Object.entries(value).flatMap(([key, member]): [string, unknown][] => {
-        const below = gone[`f:${key}`];
-        if (below === undefined) return [[key, member]];
-        if (Object.keys(below).length === 0) return [];
-        return [[key, removeFields(member, below, shape.member(key))]];
+        const left = removeFrom(member, gone[`f:${key}`], shape.member(key));
+        return left === undefined ? [] : [[key, left]];
       }),
     );
   }
   if (!Array.isArray(value)) return value;
   return value.flatMap((item: unknown) => {
-    const below = gone[stepOf(item, shape)];
-    if (below === undefined) return [item];
-    return Object.keys(below).length === 0 ? [] : [removeFields(item, below, shape.item)];
+    const left = removeFrom(item, gone[stepOf(item, shape)], shape.item);
+    return left === undefined ? [] : [left];
   });
+}
+
+/** A value below a step, or undefined when it goes as a whole. */
+function removeFrom(value: unknown, gone: Fields | undefined, shape: Shape): unknown {
+  if (gone === undefined) return value;
+  if (Object.keys(gone).length === 0 || Object.hasOwn(gone, ".")) return undefined;
+  const left = removeFields(value, gone, shape);
+  return typeof left === "object" && left !== null && Object.keys(left).length === 0 ? undefined : left;
 }
 
 /** The value with what is wanted in it (A2). */
@@ -207,7 +212,7 @@ function clashes(theirs: Fields, mine: Fields, wanted: unknown, stored: unknown,
     .flatMap((step) => {
       const [next, have, below] = descend(step, wanted, stored, shape);
       const leaf = Object.keys(mine[step]!).length === 0 || Object.keys(theirs[step]!).length === 0;
-      if (leaf) return sameJson(next, have) ? [] : [[step]];
+      if (leaf) return sameJson(mergeShaped(have, next, below), have) ? [] : [[step]];
       return clashes(theirs[step]!, mine[step]!, next, have, below).map((path) => [step, ...path]);
     });
 }

@@ -14,6 +14,7 @@ import { openapi, openapiIndex } from "./openapi.ts";
 import { flag, include } from "./options.ts";
 import { patch, readJson, readYaml } from "./patching.ts";
 import { Refusal, statusOf, type About } from "./problem.ts";
+import { readProtobuf } from "./protobuf.ts";
 import { keyOfRoute, routeOf, type ResourceRoute, type Route } from "./route.ts";
 import {
   create,
@@ -46,7 +47,7 @@ export function handler(
 ): (request: IncomingMessage, response: ServerResponse) => void {
   return (request, response) => {
     const about: { -readonly [P in keyof About]: About[P] } = {};
-    if (closing.aborted) response.setHeader("connection", "close");
+    response.once("finish", () => closing.aborted && request.socket.end()); // a line kept alive would keep the server open
     answer(face, request, response, about, closing).catch((error: unknown) => {
       const status = statusOf(error, about);
       const { method, url } = request;
@@ -150,7 +151,7 @@ async function act(
         desk,
         one,
         mediaType(request.headers["content-type"] ?? "").type,
-        await readText(request, bodyLimit),
+        (await readBytes(request, bodyLimit)).toString("utf8"),
       );
     case "DELETE":
       if (ask.status) throw notHere(method);
@@ -234,22 +235,23 @@ function nowhere(): Refusal {
   return new Refusal(404, "NotFound", "the server could not find the requested resource");
 }
 
-/** The body as JSON or YAML, by its content type. `optional`: a body without a type or without content is undefined. */
+/** The body as its content type says. `optional`: one without content is undefined. */
 async function readBody(request: IncomingMessage, limit: number, optional = false): Promise<unknown> {
   const { type } = mediaType(request.headers["content-type"] ?? "");
-  const text = await readText(request, limit);
-  if (optional && text === "") return undefined;
-  if (type === "application/json") return readJson(text);
-  if (type === "application/yaml") return readYaml(text);
+  const bytes = await readBytes(request, limit);
+  if (optional && bytes.length === 0) return undefined;
+  if (type === "application/json") return readJson(bytes.toString("utf8"));
+  if (type === "application/yaml") return readYaml(bytes.toString("utf8"));
+  if (type === "application/vnd.kubernetes.protobuf") return readProtobuf(bytes);
   throw new Refusal(
     415,
     "UnsupportedMediaType",
-    `the body of the request was in an unknown format - accepted media types include: application/json, application/yaml`,
+    `the body of the request was in an unknown format - accepted media types include: application/json, application/yaml, application/vnd.kubernetes.protobuf`,
   );
 }
 
 /** The whole body. What comes after the limit is read and dropped, so that the refusal arrives. */
-function readText(request: IncomingMessage, limit: number): Promise<string> {
+function readBytes(request: IncomingMessage, limit: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     let chunks: Buffer[] = [];
     let size = 0;
@@ -259,7 +261,7 @@ function readText(request: IncomingMessage, limit: number): Promise<string> {
       chunks = [];
       reject(new Refusal(413, "RequestEntityTooLarge", `the body is larger than ${limit} bytes`));
     });
-    request.once("end", () => resolve(Buffer.concat(chunks).toString("utf8")));
+    request.once("end", () => resolve(Buffer.concat(chunks)));
     request.once("error", (error) => reject(Fault.from(error, "reading the body")));
     request.once("close", () => reject(new Fault("Cancelled", "the client went away")));
   });

@@ -1,7 +1,7 @@
 // OpenAPI v3 documents of the kinds served: what `kubectl explain` shows, and how `kubectl apply` learns that this server checks fields
 // itself. Pure. Shape: KEP-2896; extensions x-kubernetes-group-version-kind and x-kubernetes-action.
 import { apiVersionOf, type Kind } from "../../resource/kind.ts";
-import { isBuiltIn, type ServedKinds } from "./kinds.ts";
+import type { ServedKinds } from "./kinds.ts";
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -123,7 +123,7 @@ function operation(kind: Kind, answer: string) {
     "x-kubernetes-action": action,
     "x-kubernetes-group-version-kind": gvk(kind),
     ...(writes ? { parameters: ["dryRun", "fieldManager", "fieldValidation"].map(queryText) } : {}),
-    ...(action === "patch" ? { requestBody: { content: patchTypes(kind) } } : {}),
+    ...(action === "patch" ? { requestBody: { content: patchTypes } } : {}),
     responses: {
       "200": {
         description: "OK",
@@ -137,16 +137,15 @@ function queryText(name: string): Json {
   return { name, in: "query", schema: { type: "string", uniqueItems: true } };
 }
 
-/** kubectl reads from here which patches it may send. */
-function patchTypes(kind: Kind): Json {
-  const types = [
-    "application/json-patch+json",
-    "application/merge-patch+json",
-    "application/apply-patch+yaml",
-  ];
-  if (isBuiltIn(kind)) types.push("application/strategic-merge-patch+json");
-  return Object.fromEntries(types.map((type) => [type, { schema: { type: "object" } }]));
-}
+/**
+ * kubectl reads from here which patches to make from this document. Strategic patches of built-in kinds are not named: it makes those
+ * from its own knowledge of the kinds, which says more than a schema does.
+ */
+const patchTypes: Json = Object.fromEntries(
+  ["application/json-patch+json", "application/merge-patch+json", "application/apply-patch+yaml"].map(
+    (type) => [type, { schema: { type: "object" } }],
+  ),
+);
 
 const text = (description: string): Json => ({ description, type: "string" });
 const texts = (description: string): Json => ({

@@ -55,7 +55,7 @@ export function statusOf(error: unknown, about: About = {}): StatusBody {
   if (error instanceof Refusal) return failure(error.status, error.reason, error.message, about);
   const fault = Fault.from(error);
   const code = fault.code === "Cancelled" ? 503 : fault.status;
-  const causes = fault.problems.map((problem) => cause(problem));
+  const causes = fault.problems.map((problem) => cause(fault.code, problem));
   return failure(code, reasons[fault.code], wording(fault, about), about, {
     ...(causes.length > 0 ? { causes } : {}),
     ...(fault.retryAfterMs === undefined ? {} : { retryAfterSeconds: Math.ceil(fault.retryAfterMs / 1000) }),
@@ -91,8 +91,8 @@ function namesOf({ kind, name }: About, byKind: boolean): Record<string, unknown
   };
 }
 
-function cause(problem: Problem): Record<string, string> {
-  return { reason: "FieldValueInvalid", message: problem.message, field: problem.field };
+function cause(code: FaultCode, { field, message }: Problem): Record<string, string> {
+  return { reason: code === "Conflict" ? "FieldManagerConflict" : "FieldValueInvalid", message, field };
 }
 
 function wording(fault: Fault, { kind, name }: About): string {
@@ -104,6 +104,7 @@ function wording(fault: Fault, { kind, name }: About): string {
     case "AlreadyExists":
       return `${subject} already exists`;
     case "Conflict":
+      if (fault.problems.length > 0) return fault.message; // between appliers: it names the fields
       return `Operation cannot be fulfilled on ${subject}: ${conflict(fault.message)}`;
     case "Invalid":
       return invalid(fault, kind, name);

@@ -102,10 +102,18 @@ export async function create(desk: Desk, ask: Ask): Promise<Answer> {
     draft.metadata.namespace = namespace;
   }
   const warnings = checkFields(ask, draft);
-  const object = dryRun(query)
-    ? await pretendCreate(desk, kind, draft)
-    : await desk.store.create(kind, draft);
+  const object = dryRun(query) ? await pretendCreate(desk, kind, draft) : await born(desk, kind, draft);
   return { kind: "object", code: 201, object, warnings };
+}
+
+/** Creates. What can be missing is only the namespace; the answer names it as Kubernetes does. */
+async function born(desk: Desk, kind: Kind, draft: Resource): Promise<Resource> {
+  try {
+    return await desk.store.create(kind, draft);
+  } catch (error) {
+    if (!isFault(error, "NotFound")) throw error;
+    throw new Refusal(404, "NotFound", `namespaces "${draft.metadata.namespace ?? ""}" not found`);
+  }
 }
 
 export async function update(desk: Desk, ask: Ask & { key: Key }): Promise<Answer> {
