@@ -16,6 +16,7 @@ export {
   type PlaneClientOptions,
 } from "./client.ts";
 export { annotations as clusterAnnotations, vcenterCredential } from "./desired.ts";
+export { planeOptions, type PlaneSettings } from "./options.ts";
 export type { HealthLimits } from "./health.ts";
 export {
   clusterEntitySchema,

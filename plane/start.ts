@@ -8,6 +8,7 @@ import { isIP, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import { Fault, sleep, type Clock, type Logger, type Secret } from "#core";
 import { keyFileSeal } from "#core/store/seal.ts";
+import { normalisePlaneUrl } from "#tunnel/identity/http.ts";
 import type { Hub, PeerIdentity } from "#tunnel/link.ts";
 import { openAuthority } from "./authority.ts";
 import { clusterDesk } from "./clusters.ts";
@@ -124,7 +125,7 @@ export async function startPlane(
     const overlords = overlordDesk({ db, clock, authority, events });
     const { pairingTtlMs } = options;
     const enrolment = enrolmentDesk({ db, seal, clock }, pairingTtlMs === undefined ? {} : { pairingTtlMs });
-    let url = options.publicUrl ?? "";
+    let url = options.publicUrl === undefined ? "" : normalisePlaneUrl(options.publicUrl);
     const plane = () => ({ url, ca: authority.caPem });
     const clusters = clusterDesk({
       db,
