@@ -1,0 +1,51 @@
+// What the plane wants, made into an SPA. Called by the gateway for each desired.cluster message, after the signature held.
+import { apiVersionOf, Fault, isFault, keyText, type Draft, type ResourceStore } from "#core";
+import { namespace, spa, type DesiredCluster, type Spa } from "#proto";
+import { clusterNamespace, words } from "#proto/render/names.ts";
+import { ensureExists } from "./ensure.ts";
+import { clusterNamespaceObject } from "./render/cluster.ts";
+
+/** The SPA that stands for a desired cluster. Pure. */
+export function desiredToSpa(desired: DesiredCluster): Draft<Spa> {
+  const { clusterUid, counter, spec } = desired;
+  return {
+    apiVersion: apiVersionOf(spa),
+    kind: spa.kind,
+    metadata: {
+      name: spec.clusterName,
+      namespace: clusterNamespace(clusterUid),
+      labels: { [words.clusterUid]: clusterUid },
+    },
+    spec: { ...spec, clusterUid, counter },
+  };
+}
+
+/** "gone": deletion was asked for and there is nothing (any more). The caller tells the plane so. */
+export type Accepted = "created" | "updated" | "old" | "gone";
+
+/**
+ * Makes the store want what the plane wants. A lower or equal counter than the stored one changes nothing ("old"). Invalid when
+ * the document breaks the schema. Called twice with the same document it does nothing the second time.
+ */
+export async function acceptDesired(store: ResourceStore, desired: DesiredCluster): Promise<Accepted> {
+  const draft = desiredToSpa(desired);
+  const key = { namespace: clusterNamespace(desired.clusterUid), name: desired.spec.clusterName };
+  for (let tries = 0; ; tries++) {
+    const have = await store.get(spa, key);
+    try {
+      if (have) {
+        if (have.spec.counter >= desired.counter) return "old";
+        await store.update(spa, { ...have, spec: draft.spec });
+        return "updated";
+      }
+      if (desired.spec.action === "Delete") return "gone";
+      await ensureExists(store, namespace, clusterNamespaceObject(desired.spec));
+      await store.create(spa, draft);
+      return "created";
+    } catch (error) {
+      if (!isFault(error, "Conflict", "AlreadyExists", "NotFound") || tries >= 9) {
+        throw Fault.from(error, `accepting the desired state of ${keyText(key)}`);
+      }
+    }
+  }
+}

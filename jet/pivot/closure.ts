@@ -1,0 +1,113 @@
+// What moves: every object in the cluster's namespace of a kind that makes up a cluster, but for what stays on purpose.
+// A closure, not a graph: nothing is left out because nobody points at it (research: jet.md 0.2). Pure, but for `readClosure`.
+import type { Kind, Resource, ResourceStore } from "#core";
+import { cluster, configMap, inClusterIPPool, ipAddress, ipAddressClaim, moveKinds, secret } from "#proto";
+import { words } from "#proto/render/names.ts";
+import { contentHash } from "#proto/render/shape.ts";
+
+/** Annotations that a pivot writes on what it makes; they never count as content. */
+export const marks = {
+  id: "pivot.jet.pcg.dev/id",
+  sourceUid: "pivot.jet.pcg.dev/source-uid",
+  digest: "pivot.jet.pcg.dev/digest",
+  /** On the Cluster: whether a person had paused it before. */
+  wasPaused: "pivot.jet.pcg.dev/was-paused",
+} as const;
+
+const ownAnnotations = new Set<string>([...Object.values(marks), words.paused, words.deleteForMove]);
+
+export interface Member {
+  readonly kind: Kind;
+  readonly object: Resource;
+}
+
+export interface Closure {
+  /** Owners before what they own. */
+  readonly members: readonly Member[];
+  /** One hash over all content. */
+  readonly digest: string;
+}
+
+/** "Machine/c1-cp-x7k2p". */
+export function memberText({ kind, object }: Member): string {
+  return `${kind.kind}/${object.metadata.name}`;
+}
+
+/** Reads the closure as it is now. */
+export async function readClosure(
+  store: ResourceStore,
+  namespace: string,
+  cluster: string,
+): Promise<Closure> {
+  const found: Member[] = [];
+  for (const kind of moveKinds) {
+    const { items } = await store.list(kind, { namespace });
+    for (const object of items) if (moves(kind, object, cluster)) found.push({ kind, object });
+  }
+  return closureOf(found);
+}
+
+export function closureOf(found: readonly Member[]): Closure {
+  const members = ownersFirst(found);
+  return { members, digest: contentHash(members.map((m) => [memberText(m), digestOf(m.object)]).sort()) };
+}
+
+/** Whether an object belongs to the cluster and goes where it goes. */
+export function moves(kind: Kind, object: Resource, cluster: string): boolean {
+  const labels = object.metadata.labels ?? {};
+  if (labels[words.stays]) return false;
+  if (kind === secret)
+    return labels[words.clusterName] === cluster || typeOf(object) === "cluster.x-k8s.io/secret";
+  if (kind === configMap) return labels[words.clusterName] === cluster;
+  if (kind === ipAddressClaim || kind === ipAddress) return poolKindOf(object) === inClusterIPPool.kind;
+  return true;
+}
+
+function typeOf(object: Resource): unknown {
+  return (object as { type?: unknown }).type;
+}
+
+function poolKindOf(object: Resource): unknown {
+  return (object.spec as { poolRef?: { kind?: unknown } } | undefined)?.poolRef?.kind;
+}
+
+/** Everything but status, server-side metadata and what a pivot itself writes. */
+export function contentOf(object: Resource): Record<string, unknown> {
+  const { metadata, status: _, apiVersion: _v, kind: _k, ...body } = object;
+  const annotations = Object.fromEntries(
+    Object.entries(metadata.annotations ?? {}).filter(([key]) => !ownAnnotations.has(key)),
+  );
+  const spec = body.spec as object | undefined;
+  return {
+    ...body,
+    ...(object.kind === cluster.kind && spec ? { spec: { ...spec, paused: undefined } } : {}),
+    labels: metadata.labels ?? {},
+    annotations,
+    finalizers: [...(metadata.finalizers ?? [])].sort(),
+    owners: (metadata.ownerReferences ?? [])
+      .map((ref) => `${ref.kind}/${ref.name}/${String(ref.controller ?? "")}`)
+      .sort(),
+  };
+}
+
+/** SHA-256 of an object's content. Says nothing about a Secret's values to anyone who does not have them. */
+export function digestOf(object: Resource): string {
+  return contentHash(contentOf(object));
+}
+
+/** Members so ordered that each comes after those of its owners that are members too. A cycle ends in the order found. */
+export function ownersFirst(members: readonly Member[]): Member[] {
+  const waiting = new Map(members.map((member) => [member.object.metadata.uid, member]));
+  const order: Member[] = [];
+  while (waiting.size > 0) {
+    const free = [...waiting.values()].filter((member) =>
+      (member.object.metadata.ownerReferences ?? []).every((ref) => !waiting.has(ref.uid)),
+    );
+    const next = free.length > 0 ? free : [...waiting.values()];
+    for (const member of next) {
+      order.push(member);
+      waiting.delete(member.object.metadata.uid);
+    }
+  }
+  return order;
+}

@@ -1,0 +1,129 @@
+// What Jet needs of the world besides the gateway's own store. gateway/wiring.ts plugs these together.
+import type { Clock, Logger, OwnedStore, Problem, Resource, ResourceStore, Secret } from "#core";
+import type { ClusterEvent, ClusterStatus, Placement, SpaSpec } from "#proto";
+import type { PoolRef } from "#proto/render/addresses.ts";
+
+/** A VM as a census sees it. */
+export interface VmFacts {
+  readonly name: string;
+  readonly biosUUID: string;
+  /** The server's own id of it ("vm-42"). */
+  readonly moref: string;
+  readonly folder?: string;
+}
+
+/** A placement, and the field that holds it: "placement", "workerPools[0].placement". */
+export interface PlacementAt {
+  readonly field: string;
+  readonly placement: Placement;
+}
+
+export interface ImageWish {
+  /** A template's inventory name or path; absent: found by version in the image template folders. */
+  readonly template?: string;
+  /** "v1.35.4". */
+  readonly kubernetesVersion: string;
+}
+
+/** Which VMs a census counts: any that fits one of the two. */
+export interface CensusScope {
+  readonly placements: readonly Placement[];
+  /** BIOS UUIDs in lower case. */
+  readonly biosUUIDs: readonly string[];
+  /** Exact VM names. Looked for in the placements' folders only. */
+  readonly names: readonly string[];
+}
+
+/** What Jet asks of a datacenter. Calls throw Faults: Unauthorized for a refused login, Unavailable where nobody answers. */
+export interface Cloud {
+  /** Whether these places exist: every mistake found, by field; empty when all is well. */
+  check(
+    placements: readonly PlacementAt[],
+    image: ImageWish,
+    signal: AbortSignal,
+  ): Promise<readonly Problem[]>;
+  /** The template to clone from, as an inventory path; undefined where there is none yet. */
+  findTemplate(
+    placement: Placement,
+    image: ImageWish,
+    signal: AbortSignal,
+  ): Promise<{ readonly path: string } | undefined>;
+  /** The VMs that exist now. */
+  census(scope: CensusScope, signal: AbortSignal): Promise<readonly VmFacts[]>;
+  /** Powers a VM off and deletes it; the last resort, for VMs that nobody manages any more. Absent VMs are no error. */
+  destroy(vm: VmFacts, signal: AbortSignal): Promise<void>;
+}
+
+export interface Credentials {
+  readonly username: string;
+  readonly password: Secret;
+}
+
+/** A cloud under these credentials. Cheap to call: sessions are shared behind it, and renewed when credentials change. */
+export type CloudFor = (cloud: SpaSpec["cloud"], credentials: Credentials) => Cloud;
+
+export interface Pools {
+  /** How much room a parent pool has; undefined when there is no such pool. */
+  room(ref: PoolRef): Promise<{ readonly total: number; readonly free: number } | undefined>;
+}
+
+export interface WorkloadClusters {
+  /** The API behind a kubeconfig (its text). May fail at once or at the first call when nobody answers. The caller closes it. */
+  connect(kubeconfig: string, signal: AbortSignal): Promise<OwnedStore>;
+}
+
+/** Where status and events go on their way to the plane. Resolves when the message is safe on disk; never waits for the line. */
+export interface Outlet {
+  status(status: ClusterStatus): Promise<void>;
+  event(event: ClusterEvent): Promise<void>;
+}
+
+/** Images of what Jet installs in a workload cluster. */
+export interface InstallImages {
+  readonly core: string;
+  readonly bootstrap: string;
+  readonly controlPlane: string;
+  readonly infrastructure: string;
+  readonly agent: string;
+}
+
+/** What the agent must know of its plane beside its one-time token: how to check what the plane signs. */
+export interface AgentTrust {
+  /** Ed25519 public key, PEM. */
+  readonly signingKey?: string;
+}
+
+export interface JetDeps {
+  /** The gateway's own API: SPAs, and the Cluster API objects until the pivot. */
+  readonly store: ResourceStore;
+  readonly cloudFor: CloudFor;
+  readonly pools: Pools;
+  readonly workloads: WorkloadClusters;
+  readonly outlet: Outlet;
+  readonly events: import("./events.ts").EventShelf;
+  /** The CustomResourceDefinitions to install in a workload cluster. */
+  readonly crds: () => readonly Resource[];
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** In [0, 1). */
+  readonly random: () => number;
+}
+
+export interface JetOptions {
+  /** Where credential Secrets lie on the gateway; "pcg-system" unless told. */
+  readonly systemNamespace?: string;
+  readonly images?: Partial<InstallImages>;
+  readonly agentTrust?: () => AgentTrust;
+  /** How often a workload cluster is looked at while something is going on, milliseconds; 1000 unless told. */
+  readonly busyPollMs?: number;
+  /** The same once it runs; 30 000 unless told. */
+  readonly steadyPollMs?: number;
+  /** How long the objects of a cluster must lie still before a pivot copies them, milliseconds; 2000 unless told. */
+  readonly quietMs?: number;
+  /** How long a pivot is watched after the hand-over, milliseconds; 5000 unless told. */
+  readonly watchMs?: number;
+  /** The first wait after a failure and the longest one, milliseconds; 5 s and 5 min unless told. */
+  readonly backoff?: { readonly baseMs: number; readonly capMs: number };
+  /** How long a call to a workload API may take, milliseconds; 10 000 unless told. */
+  readonly workloadTimeoutMs?: number;
+}

@@ -1,0 +1,180 @@
+// The controller of SpectroProvisioningAgents: observe, plan, act, report. Never gives up; the next try is in the status, so that it
+// is visible, and a restart does not start over.
+import {
+  backoffDelay,
+  Fault,
+  keyText,
+  sameJson,
+  type Controller,
+  type Follow,
+  type Key,
+  type Resource,
+  type Result,
+} from "#core";
+import {
+  cluster,
+  inClusterIPPool,
+  globalInClusterIPPool,
+  ipAddressClaim,
+  kubeadmControlPlane,
+  machine,
+  secret,
+  spa,
+  vsphereCluster,
+  vsphereMachine,
+  vsphereVM,
+  type ClusterStatus,
+  type Spa,
+} from "#proto";
+import { words } from "#proto/render/names.ts";
+import type { EventRing } from "../events.ts";
+import type { InstallImages, JetDeps, JetOptions } from "../ports.ts";
+import { defaultImages } from "../providers.ts";
+import { actSpa, Waiting } from "./act.ts";
+import { observeSpa, type CloudSeen, type SpaSeen } from "./observe.ts";
+import { planDeletion } from "./plan-delete.ts";
+import { planCluster, type SpaPlan } from "./plan.ts";
+import { clusterStatus, reportSpa } from "./report.ts";
+
+export function spaController(deps: JetDeps, options: JetOptions, events: EventRing): Controller {
+  const images: InstallImages = { ...defaultImages, ...options.images };
+  const systemNamespace = options.systemNamespace ?? "pcg-system";
+  const backoff = options.backoff ?? { baseMs: 5_000, capMs: 300_000 };
+  const busyMs = options.busyPollMs ?? 1_000;
+  const memory = new Map<string, { question: string; at: number; answer: CloudSeen }>();
+  const told = new Map<string, ClusterStatus>();
+  const observer = {
+    deps,
+    options: { systemNamespace, images, workloadTimeoutMs: options.workloadTimeoutMs ?? 10_000 },
+    memory,
+  };
+  const actor = {
+    deps,
+    events,
+    images,
+    trust: options.agentTrust ?? (() => ({})),
+    quietMs: options.quietMs ?? 2_000,
+    watchMs: options.watchMs ?? 5_000,
+  };
+  const crds = deps.crds().length;
+
+  async function reconcile(key: Key, signal: AbortSignal): Promise<Result> {
+    const seen = await observeSpa(observer, key, signal);
+    if (!seen) {
+      memory.delete(key.namespace ?? "");
+      told.delete(keyText(key));
+      return {};
+    }
+    try {
+      if (seen.spa.spec.pause && !seen.deleting) return {};
+      const plan = seen.deleting ? planDeletion(seen) : planCluster(seen, { images, crds });
+      const failure = await act(seen, plan, signal);
+      if (failure?.code === "Cancelled" || signal.aborted)
+        throw failure ?? new Fault("Cancelled", "stopping");
+      const after = await reportSpa({ deps, events, backoff }, seen, plan, failure);
+      if (!after) return {};
+      if (!plan.actions.some((action) => action.do === "say deleted")) await tell(key, after);
+      if (failure?.code === "Conflict") throw failure; // somebody else was faster: look again at once
+      return { after: waitMs(plan, failure, after) };
+    } finally {
+      if (seen.workload.kind === "reachable") await seen.workload.store.close().catch(() => {});
+    }
+  }
+
+  /** Actions in order, up to the first that fails. */
+  async function act(seen: SpaSeen, plan: SpaPlan, signal: AbortSignal): Promise<Fault | undefined> {
+    for (const action of plan.actions) {
+      const startedAt = deps.clock.now();
+      const fields = { spa: keyText({ namespace: seen.names.namespace, name: seen.spa.metadata.name }) };
+      try {
+        signal.throwIfAborted();
+        await actSpa(actor, seen, action, signal);
+        const what =
+          action.do === "apply" ? { object: `${action.kind.kind}/${action.object.metadata.name ?? ""}` } : {};
+        deps.log.info(action.do, { ...fields, ...what, tookMs: deps.clock.now() - startedAt });
+      } catch (error) {
+        const fault = Fault.from(error, action.do);
+        if (fault instanceof Waiting) deps.log.debug(action.do, { ...fields, waiting: fault.message });
+        else if (fault.code !== "Cancelled")
+          deps.log.info("action failed; trying again", { ...fields, action: action.do, error: fault });
+        return fault;
+      }
+    }
+    return undefined;
+  }
+
+  /** The plane gets every change once, and the whole once more after a restart. */
+  async function tell(key: Key, object: Spa): Promise<void> {
+    const status = clusterStatus(object);
+    if (sameJson(told.get(keyText(key)), status)) return;
+    await deps.outlet.status(status);
+    told.set(keyText(key), status);
+  }
+
+  function waitMs(plan: SpaPlan, failure: Fault | undefined, after: Spa): number {
+    const now = deps.clock.now();
+    if (failure instanceof Waiting) return Math.max(failure.afterMs ?? busyMs, 50);
+    const retryAt = after.status?.milestones?.find((m) => m.state !== "Done" && m.nextRetryAt)?.nextRetryAt;
+    if (failure || retryAt) {
+      const left = retryAt ? Date.parse(retryAt) - now : backoffDelay(1, backoff, deps.random);
+      // Where the gateway's own watches may bring the change sooner, they do; others are asked again at the announced time.
+      return Math.max(left, 50);
+    }
+    if (plan.actions.length > 0) return Math.min(200, busyMs);
+    return plan.pace === "busy"
+      ? busyMs
+      : plan.pace === "watched"
+        ? busyMs * 5
+        : (options.steadyPollMs ?? 30_000);
+  }
+
+  const bySystemSecret: Follow = {
+    kind: secret,
+    async affects(object: Resource) {
+      if (object.metadata.namespace !== systemNamespace) return inClusterNamespace(object);
+      const { items } = await deps.store.list(spa);
+      return items
+        .filter((one) => one.spec.cloud.credentialRef.name === object.metadata.name)
+        .map((one) => ({ namespace: one.metadata.namespace ?? "", name: one.metadata.name }));
+    },
+  };
+
+  /** Whom an object in (or labelled for) a cluster's namespace concerns. */
+  async function inClusterNamespace(object: Resource): Promise<Key[]> {
+    const uid = object.metadata.labels?.[words.clusterUid];
+    const ns = uid ? `cluster-${uid}` : object.metadata.namespace;
+    if (!ns?.startsWith("cluster-")) return [];
+    const { items } = await deps.store.list(spa, { namespace: ns });
+    return items.map((one) => ({ namespace: ns, name: one.metadata.name }));
+  }
+
+  /** A parent pool concerns the clusters that wait for its addresses. */
+  async function byPool(object: Resource): Promise<Key[]> {
+    const inside = await inClusterNamespace(object);
+    if (inside.length > 0) return inside;
+    const { items } = await deps.store.list(spa);
+    return items
+      .filter((one) => one.status?.state === "Error" || one.status?.state === "Provisioning")
+      .map((one) => ({ namespace: one.metadata.namespace ?? "", name: one.metadata.name }));
+  }
+
+  return {
+    name: "spa",
+    kind: spa,
+    follows: [
+      bySystemSecret,
+      ...[
+        cluster,
+        kubeadmControlPlane,
+        vsphereCluster,
+        machine,
+        vsphereMachine,
+        vsphereVM,
+        ipAddressClaim,
+      ].map((kind) => ({ kind, affects: inClusterNamespace }) as Follow),
+      ...[inClusterIPPool, globalInClusterIPPool].map((kind) => ({ kind, affects: byPool }) as Follow),
+    ],
+    reconciler: { reconcile },
+    backoff: { baseMs: 50, capMs: backoff.capMs },
+  };
+}

@@ -1,0 +1,88 @@
+// Mistakes in a wish that its schema cannot see. Pure. All of them are found at once, by the field the user wrote.
+import type { Problem } from "#core";
+import type { SpaSpec } from "#proto";
+import { controlPlanePlacement, parentOf, poolText } from "#proto/render/addresses.ts";
+import { placementsOf, type NeedSeen } from "./observe.ts";
+
+export function specProblems(spec: SpaSpec): Problem[] {
+  return [
+    ...addressProblems(spec),
+    ...endpointProblems(spec),
+    ...poolNameProblems(spec),
+    ...networkProblems(spec),
+  ];
+}
+
+function addressProblems(spec: SpaSpec): Problem[] {
+  return placementsOf({ spec })
+    .filter(({ placement }) => placement.staticIp && !placement.ipPoolRef)
+    .map(({ field }) => ({
+      field: `${field}.ipPoolRef`,
+      message: "is needed with static addresses; name a pool, or set staticIp to false for DHCP",
+    }));
+}
+
+function endpointProblems(spec: SpaSpec): Problem[] {
+  const { type, host } = spec.network.endpoint;
+  if (host) return [];
+  const field = "network.endpoint.host";
+  if (type !== "VIP") return [{ field, message: `is needed with type ${type}` }];
+  const placement = controlPlanePlacement(spec);
+  return parentOf(placement) || placement.staticIp
+    ? []
+    : [{ field, message: "is needed where addresses come from DHCP: the API needs an address that stays" }];
+}
+
+function poolNameProblems(spec: SpaSpec): Problem[] {
+  const names = spec.workerPools.map((pool) => pool.name);
+  return names.flatMap((name, at) =>
+    names.indexOf(name) < at
+      ? [{ field: `workerPools[${at}].name`, message: `"${name}" is the name of another pool` }]
+      : [],
+  );
+}
+
+const cidr = /^[0-9a-fA-F.:]+\/\d{1,3}$/;
+
+function networkProblems({ network }: SpaSpec): Problem[] {
+  return (["podCidr", "serviceCidr"] as const).flatMap((part) =>
+    cidr.test(network[part])
+      ? []
+      : [
+          {
+            field: `network.${part}`,
+            message: `"${network[part]}" is not a network; write it like 10.96.0.0/12`,
+          },
+        ],
+  );
+}
+
+/** Parent pools that are missing, or have too little room for what is not leased yet. */
+export function roomProblems(needs: readonly NeedSeen[]): Problem[] {
+  return needs.flatMap(({ need, room, leases }) => {
+    const name = poolText(need.parent);
+    if (!room)
+      return [
+        {
+          field: need.field,
+          message: `there is no ${need.parent.kind} "${name}"; create it, or name another`,
+        },
+      ];
+    const missing = leases.filter((lease) => !lease.claim).length;
+    if (missing <= room.free) return [];
+    const spare = need.count - need.nodes;
+    return [
+      {
+        field: need.field,
+        message:
+          `pool "${name}" has ${room.free} free of ${room.total} addresses, ${missing} are needed ` +
+          `(${need.nodes} nodes + ${spare} spare); add addresses to the pool or make the cluster smaller`,
+      },
+    ];
+  });
+}
+
+/** "placement.datacenter: ...; placement.ipPoolRef: ..." */
+export function problemsText(problems: readonly Problem[]): string {
+  return problems.map(({ field, message }) => `${field}: ${message}`).join("; ");
+}
