@@ -1,0 +1,211 @@
+// `pcg`: arguments and output only. What a command does lies in commands/ and, below that, in the programs' own folders.
+import { Command, CommanderError } from "commander";
+import { jsonLogger, systemClock, type LogLevel } from "#core";
+import { errorText, exitCodeOf, parseFormat, terminalOutput } from "./output.ts";
+import { shutdownOnSignals } from "./shutdown.ts";
+import { version } from "./version.ts";
+import type { World } from "./world.ts";
+import { Fault } from "#core";
+import { helpText } from "#core/options/index.ts";
+
+const output = terminalOutput({
+  out: process.stdout,
+  err: process.stderr,
+  noColour: Boolean(process.env["NO_COLOR"]),
+});
+const shutdown = shutdownOnSignals(process, output.note);
+const world: World = {
+  env: process.env,
+  cwd: process.cwd(),
+  clock: systemClock,
+  random: Math.random,
+  output,
+  log: jsonLogger("warn", (line) => void process.stderr.write(line)),
+  logAt: (level: LogLevel) => jsonLogger(level, (line) => void process.stdout.write(line)),
+  memory: () => process.memoryUsage.rss(),
+  signal: shutdown.signal,
+  version,
+};
+
+const program = new Command("pcg")
+  .description(
+    "The Private Cloud Gateway: Kubernetes clusters in a private vSphere, driven from a plane outside.",
+  )
+  .version(version)
+  .option("--debug", "show where errors come from")
+  .configureHelp({ sortSubcommands: false })
+  .showHelpAfterError("(pcg --help lists the commands)")
+  .exitOverride();
+
+const context = () => world.env["PCG_CONTEXT"] ?? ".pcg/context.yaml";
+const contextFlag = [
+  "--context <file>",
+  "where plane and gateway are (PCG_CONTEXT; .pcg/context.yaml unless told)",
+] as const;
+const outputFlag = [
+  "-o, --output <format>",
+  "table, wide, json, yaml or name",
+  parseFormat,
+  "table",
+] as const;
+
+/** A command that runs a program: its flags come from the program's option schema, so commander lets all pass. */
+function runs(
+  name: string,
+  description: string,
+  schema: () => Promise<string>,
+  action: (argv: string[]) => Promise<void>,
+): Command {
+  return new Command(name)
+    .description(description)
+    .allowUnknownOption()
+    .allowExcessArguments()
+    .helpOption(false)
+    .argument("[arguments...]")
+    .action(async (args: string[]) => {
+      if (args.includes("--help") || args.includes("-h"))
+        output.line(`pcg ${name}: ${description}\n\n${await schema()}`);
+      else await action(args);
+    });
+}
+
+program
+  .command("demo")
+  .description(
+    "plane, gateway and a simulated datacenter on this machine: pairs them, builds the sample cluster, shows how it goes",
+  )
+  .option("--once", "end when the cluster runs: exit status 0, or 1 when it does not")
+  .option("--json", "print a summary as JSON and nothing else")
+  .option("--data <dir>", "keep state here; .pcg unless told")
+  .option("--file <file>", "what to apply; examples/cluster.yaml unless told")
+  .option("--timeout <seconds>", "how long the cluster may take", "180")
+  .action(
+    async (options: { once?: boolean; json?: boolean; data?: string; file?: string; timeout: string }) => {
+      const { demo } = await import("./demo/demo.ts");
+      await demo(world, options);
+    },
+  );
+
+program.addCommand(
+  runs(
+    "plane",
+    "run the reference plane",
+    async () => helpText((await import("#plane")).planeOptions),
+    async (argv) => {
+      const { runPlane, planeCode } = await import("./commands/programs.ts");
+      if (argv[0] === "code") await planeCode(world, argv.slice(1));
+      else await runPlane(world, argv);
+    },
+  ),
+);
+program.addCommand(
+  runs(
+    "gateway",
+    "run the gateway; `pcg gateway pair CODE` binds it to a plane",
+    async () => helpText((await import("#gateway")).gatewayOptions),
+    async (argv) => {
+      const { runGateway, pairGateway } = await import("./commands/programs.ts");
+      if (argv[0] === "pair") await pairGateway(world, argv[1], argv.slice(2));
+      else await runGateway(world, argv);
+    },
+  ),
+);
+program.addCommand(
+  runs(
+    "sandbox",
+    "run a simulated datacenter: vCenter, Cluster API controllers, workload clusters",
+    async () => helpText((await import("./sandbox-options.ts")).sandboxOptions),
+    async (argv) => (await import("./commands/sandbox.ts")).runSandbox(world, argv),
+  ),
+);
+program.addCommand(
+  runs(
+    "doctor",
+    "examine the chain from here to plane and vCenter, with a remedy for each broken link",
+    async () => helpText((await import("#gateway")).gatewayOptions),
+    async (argv) => (await import("./commands/doctor.ts")).doctor(world, argv),
+  ),
+);
+
+program
+  .command("apply")
+  .description("send the documents of a file to the plane (plane.pcg.dev/v1) or the gateway (all others)")
+  .requiredOption("-f, --filename <file...>", "YAML or JSON")
+  .option(...contextFlag)
+  .action(async (options: { filename: string[]; context?: string }) => {
+    const { apply } = await import("./commands/apply.ts");
+    await apply(world, options.filename, { context: options.context ?? context() });
+  });
+
+program
+  .command("get <kind> [name]")
+  .description(
+    "show objects: clusters and overlords at the plane, any other kind on the gateway (spa, pools, ipaddressclaims, ...)",
+  )
+  .option("-n, --namespace <name>", "namespace on the gateway; default unless told")
+  .option("-A, --all-namespaces", "in all namespaces")
+  .option("-l, --selector <labels>", "label selector, as kubectl has it")
+  .option(...outputFlag)
+  .option(...contextFlag)
+  .action(async (kind: string, name: string | undefined, options: Record<string, never>) => {
+    const { get } = await import("./commands/get.ts");
+    await get(world, kind, name, { context: context(), ...(options as object) } as never);
+  });
+
+program
+  .command("delete <kind> <name>")
+  .description("delete a cluster (at the plane), or an object on the gateway")
+  .option("-n, --namespace <name>", "namespace on the gateway; default unless told")
+  .option(...contextFlag)
+  .action(async (kind: string, name: string, options: { context?: string; namespace?: string }) => {
+    const { remove } = await import("./commands/get.ts");
+    await remove(world, kind, name, { ...options, context: options.context ?? context() });
+  });
+
+program
+  .command("events <cluster>")
+  .description("what happened to a cluster, as the plane heard it")
+  .option("--limit <n>", "how many, the newest", "50")
+  .option("-f, --follow", "and go on as it happens")
+  .option(...outputFlag)
+  .option(...contextFlag)
+  .action(
+    async (
+      cluster: string,
+      options: { limit: string; follow?: boolean; output: never; context?: string },
+    ) => {
+      const { events } = await import("./commands/events.ts");
+      const limit = Number(options.limit);
+      if (!Number.isInteger(limit) || limit < 1)
+        throw new Fault("Invalid", `--limit ${options.limit}: a whole number of at least 1 was expected`);
+      await events(world, cluster, { ...options, limit, context: options.context ?? context() });
+    },
+  );
+
+program
+  .command("status")
+  .description("how the gateway is, and what it works on")
+  .option(...outputFlag)
+  .option(...contextFlag)
+  .action(async (options: { output: never; context?: string }) => {
+    const { status } = await import("./commands/status.ts");
+    await status(world, { ...options, context: options.context ?? context() });
+  });
+
+try {
+  await program.parseAsync(process.argv);
+} catch (error) {
+  process.exitCode = exitOf(error);
+} finally {
+  shutdown.dispose();
+}
+// Sockets that linger must not keep a finished command alive; what was accepted is on disk.
+process.exit();
+
+function exitOf(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2; // commander has said it
+  const fault = Fault.from(error);
+  if (fault.code === "Cancelled" && shutdown.signal.aborted) return 130;
+  output.note(errorText(fault, process.argv.includes("--debug")));
+  return exitCodeOf(fault.code);
+}

@@ -1,0 +1,109 @@
+// What Jet needs of a datacenter, said with our vSphere client.
+import type { Cloud, CloudFor, VmFacts } from "#jet";
+import type { Placement } from "#proto";
+import {
+  census,
+  judgePlacement,
+  type CensusEntry,
+  type InventorySnapshot,
+  type VsphereClient,
+  type VsphereSessions,
+} from "#vsphere";
+
+/** Palette's folder for node templates. */
+const templateFolder = "spectro-templates";
+
+/** Clouds over shared sessions: clusters of one account share one login. */
+export function vsphereClouds(sessions: VsphereSessions): CloudFor {
+  return (cloud, { username, password }) => {
+    const { server, thumbprint, caCert: ca } = cloud;
+    /** Borrows the session for one call: it lingers, so the next call finds it open. */
+    async function withClient<T>(use: (client: VsphereClient) => Promise<T>): Promise<T> {
+      const client = sessions.connect({ server, username, password, thumbprint, ca });
+      try {
+        return await use(client);
+      } finally {
+        await client.close();
+      }
+    }
+    return cloudOver(withClient);
+  };
+}
+
+type WithClient = <T>(use: (client: VsphereClient) => Promise<T>) => Promise<T>;
+
+function cloudOver(withClient: WithClient): Cloud {
+  return {
+    check: (placements, image, signal) =>
+      withClient(async (client) => {
+        await client.checkLogin(signal);
+        const inventory = await client.inventory.snapshot(signal);
+        return placements.flatMap(({ field, placement }) => {
+          const named = image.template === undefined ? placement : { ...placement, template: image.template };
+          return judgePlacement(inventory, named, { prefix: field }).problems;
+        });
+      }),
+    findTemplate: (placement, image, signal) =>
+      withClient(async (client) => {
+        const path = templatePath(await client.inventory.snapshot(signal), placement, image);
+        return path === undefined ? undefined : { path };
+      }),
+    census: (scope, signal) =>
+      withClient(async (client) => {
+        const found = new Map<string, VmFacts>();
+        for (const { datacenter, folder } of distinctFolders(scope.placements)) {
+          const byUuid =
+            scope.biosUUIDs.length > 0
+              ? await census(client, { datacenter, biosUuids: scope.biosUUIDs }, signal)
+              : [];
+          const inFolder = await census(client, { datacenter, folder }, signal);
+          const byName = inFolder.filter((vm) => scope.names.includes(vm.name));
+          for (const vm of [...byUuid, ...byName]) found.set(vm.ref.value, factsOf(vm, folder));
+        }
+        return [...found.values()];
+      }),
+    destroy: (vm, signal) =>
+      withClient((client) => client.vms.destroy({ type: "VirtualMachine", value: vm.moref }, { signal })),
+  };
+}
+
+/** The template that a placement's machines are cloned from: the named one, or the newest in the folder for the version. Pure. */
+export function templatePath(
+  inventory: InventorySnapshot,
+  placement: Placement,
+  image: { readonly template?: string; readonly kubernetesVersion: string },
+): string | undefined {
+  const scope = { datacenter: placement.datacenter };
+  if (image.template !== undefined) {
+    const pick = inventory.pick("template", image.template, scope);
+    return pick.kind === "found" ? pick.entry.path : undefined;
+  }
+  const folder = `/${placement.imageTemplateFolder ?? templateFolder}/`;
+  const version = image.kubernetesVersion.replace(/^v/, "").replaceAll(".", "\\.");
+  const carries = new RegExp(`(^|[^0-9.])${version}($|[^0-9.])`);
+  const fitting = inventory
+    .list("template", scope)
+    .filter((entry) => entry.path.includes(folder) && carries.test(entry.name));
+  return fitting
+    .map((entry) => entry.path)
+    .sort((a, b) => a.localeCompare(b, "en", { numeric: true }))
+    .at(-1);
+}
+
+function distinctFolders(
+  placements: readonly Placement[],
+): { datacenter: string; folder: string | undefined }[] {
+  const distinct = new Map(
+    placements.map(({ datacenter, folder }) => [`${datacenter}/${folder ?? ""}`, { datacenter, folder }]),
+  );
+  return [...distinct.values()];
+}
+
+function factsOf(vm: CensusEntry, folder: string | undefined): VmFacts {
+  return {
+    name: vm.name,
+    biosUUID: vm.biosUuid ?? "",
+    moref: vm.ref.value,
+    ...(folder === undefined ? {} : { folder }),
+  };
+}

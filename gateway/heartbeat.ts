@@ -1,0 +1,171 @@
+// The pulse: at fixed times the gateway looks at itself, tells the plane, and writes its Gateway object for `pcg status`.
+import {
+  formatTime,
+  setCondition,
+  sleep,
+  type Clock,
+  type ControllerHealth,
+  type Logger,
+  type ResourceStore,
+} from "#core";
+import { applyObject } from "#core/store/helpers.ts";
+import { gateway, globalInClusterIPPool, inClusterIPPool, type Gateway, type Heartbeat } from "#proto";
+import type { LinkState } from "#tunnel";
+
+export interface PulseDeps {
+  readonly store: ResourceStore;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly facts: () => Promise<PulseFacts>;
+  readonly send: (heartbeat: Heartbeat) => Promise<void>;
+  /** Resolves when a beat is wanted out of turn: there is a link at last. */
+  readonly wake: Promise<unknown>;
+}
+
+/** What the gateway sees of itself. */
+export interface PulseFacts {
+  readonly version: string;
+  readonly startedAt: string;
+  readonly controlPlaneMode: string;
+  readonly identity?: {
+    readonly uid: string;
+    readonly tenantUid: string;
+    readonly certificateExpires?: string;
+  };
+  readonly link?: { readonly state: LinkState; readonly backlog: number };
+  readonly vcenter: NonNullable<Heartbeat["vcenter"]>;
+  readonly controllers: readonly ControllerHealth[];
+  readonly memoryMiB: number;
+}
+
+/** Beats every `everyMs` until the signal aborts. A beat that fails is logged and the next one comes all the same. */
+export async function keepPulse(deps: PulseDeps, everyMs: number, signal: AbortSignal): Promise<void> {
+  let woken = false;
+  while (!signal.aborted) {
+    try {
+      await beat(deps);
+    } catch (error) {
+      if (!signal.aborted) deps.log.warn("a heartbeat could not be made", { error });
+    }
+    const turn = sleep(deps.clock, everyMs, signal);
+    await (woken ? turn : Promise.race([turn, deps.wake.then(() => (woken = true))])).catch(() => {});
+  }
+}
+
+async function beat({ store, clock, facts, send }: PulseDeps): Promise<void> {
+  const seen = await facts();
+  const at = formatTime(clock.now());
+  await send({ at, version: seen.version, vcenter: seen.vcenter, pools: await poolsOf(store) });
+  const have = await applyObject(store, gateway, { metadata: { name: "gateway" }, spec: {} });
+  await store.updateStatus(gateway, { ...have, status: statusOf(seen, have.status, at) });
+}
+
+/** The Gateway's status. Pure. */
+export function statusOf(
+  seen: PulseFacts,
+  before: Gateway["status"],
+  at: string,
+): NonNullable<Gateway["status"]> {
+  const { version, startedAt, controlPlaneMode, identity, link, vcenter, controllers, memoryMiB } = seen;
+  const failing = controllers.flatMap((c) => c.failing.map((f) => `${c.name} ${f.key}`));
+  let conditions = setCondition(
+    before?.conditions,
+    identity
+      ? { type: "Paired", status: "True", reason: "Paired", message: `as gateway ${identity.uid}` }
+      : { type: "Paired", status: "False", reason: "NotPaired", message: "pair it: pcg gateway pair CODE" },
+    at,
+  );
+  conditions = setCondition(conditions, linkCondition(link?.state), at);
+  conditions = setCondition(
+    conditions,
+    vcenter.reachable
+      ? { type: "VCenterReachable", status: "True", reason: "LoggedIn", message: "" }
+      : { type: "VCenterReachable", status: "False", reason: "LoginFailed", message: vcenter.message ?? "" },
+    at,
+  );
+  return {
+    version,
+    startedAt,
+    controlPlaneMode,
+    ...(identity ? { identity } : {}),
+    ...(link ? { link: linkStatus(link) } : {}),
+    vcenter,
+    controllers: controllers.map(({ name, synced, rounds, failing: keys }) => ({
+      name,
+      synced,
+      rounds,
+      ...(keys.length > 0
+        ? { failing: keys.map(({ key, failures, message }) => ({ key, failures, message })) }
+        : {}),
+    })),
+    memoryMiB,
+    conditions: setCondition(
+      conditions,
+      failing.length === 0
+        ? { type: "Working", status: "True", reason: "AllRoundsWell", message: "" }
+        : {
+            type: "Working",
+            status: "False",
+            reason: "RoundsFail",
+            message: `in trouble: ${failing.slice(0, 5).join(", ")}`,
+          },
+      at,
+    ),
+  };
+}
+
+function linkCondition(state: LinkState | undefined) {
+  if (state?.kind === "connected") {
+    return {
+      type: "Connected",
+      status: "True",
+      reason: "Connected",
+      message: `over ${state.transport}`,
+    } as const;
+  }
+  const message = !state
+    ? ""
+    : "lastError" in state
+      ? (state.lastError ?? "")
+      : "reason" in state
+        ? state.reason
+        : "";
+  return {
+    type: "Connected",
+    status: "False",
+    reason: state ? capital(state.kind) : "NoLink",
+    message,
+  } as const;
+}
+
+function linkStatus({ state, backlog }: NonNullable<PulseFacts["link"]>) {
+  switch (state.kind) {
+    case "connected":
+      return { state: state.kind, since: formatTime(state.since), transport: state.transport, backlog };
+    case "connecting":
+    case "waiting":
+      return { state: state.kind, ...(state.lastError ? { message: state.lastError } : {}), backlog };
+    case "refused":
+      return { state: state.kind, message: state.reason, backlog };
+    case "closed":
+      return { state: state.kind, backlog };
+  }
+}
+
+const capital = (word: string) => word.charAt(0).toUpperCase() + word.slice(1);
+
+/** All pools with their room, for the plane. */
+export async function poolsOf(store: ResourceStore): Promise<NonNullable<Heartbeat["pools"]>> {
+  const pools = [
+    ...(await store.list(inClusterIPPool)).items,
+    ...(await store.list(globalInClusterIPPool)).items,
+  ];
+  return pools
+    .filter((pool) => !pool.metadata.namespace?.startsWith("cluster-")) // child pools are the clusters' own affair
+    .map(({ metadata, status }) => ({
+      name: metadata.name,
+      ...(metadata.namespace ? { namespace: metadata.namespace } : {}),
+      free: Number(status?.ipAddresses?.free ?? 0),
+      used: Number(status?.ipAddresses?.used ?? 0),
+    }));
+}

@@ -1,0 +1,14 @@
+// The door of the gateway.
+import { referencePage } from "#core/options/index.ts";
+import { gatewayOptions } from "./options.ts";
+
+export { gatewayOptions, type GatewayOptions } from "./options.ts";
+export { startGateway, planeCa, type GatewayDeps, type RunningGateway } from "./wiring.ts";
+export { runAgent, type AgentPod } from "./workload-program.ts";
+export { examine, type DoctorPorts, type Finding } from "./doctor.ts";
+export { doctorPorts } from "./doctor-ports.ts";
+
+/** The reference page of the gateway's options, markdown. */
+export function optionsPage(): string {
+  return referencePage(gatewayOptions, "Options of pcg gateway");
+}

@@ -1,0 +1,98 @@
+// The gateway's (or an agent's) line to the plane: opened as soon as there is an identity, kept renewed for as long as it runs.
+//
+//   L1. Without an identity nothing is dialled; a pairing by another process is noticed within a second.
+//   L2. A renewed certificate is used from the next connection on; the old one stays good until then.
+//   L3. What was published before a crash is on disk and goes out after it (tunnel/durable).
+import { join } from "node:path";
+import { sleep, type Clock, type Logger } from "#core";
+import type { Seal } from "#core/store/seal.ts";
+import { grpcDial, openLink, type Link, type MessageHandler } from "#tunnel";
+import { keepRenewed, loadIdentity, type Identity } from "#tunnel/identity/index.ts";
+
+export interface LineDeps {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly random: () => number;
+  readonly seal?: Seal;
+}
+
+export interface Line {
+  identity(): Identity | undefined;
+  link(): Link | undefined;
+  /** Resolves when there is an identity and the link is being dialled; rejects with Cancelled at the end. */
+  readonly opened: Promise<Link>;
+  /** Reads the identity again now, instead of within a second. */
+  refresh(): Promise<void>;
+  close(): Promise<void>;
+}
+
+const lookMs = 1_000;
+
+/** Opens the line. `handlers` are registered before the first message can arrive. */
+export function openLine(
+  deps: LineDeps,
+  options: { readonly dataDir: string; readonly handlers: Readonly<Record<string, MessageHandler>> },
+  signal: AbortSignal,
+): Line {
+  const { clock, log, random, seal } = deps;
+  let identity: Identity | undefined;
+  let link: Link | undefined;
+  let opening: Promise<Link> | undefined;
+  let announce: (link: Link) => void = () => {};
+  const opened = new Promise<Link>((resolve) => (announce = resolve));
+
+  async function refresh(): Promise<void> {
+    if (identity) return;
+    const found = await loadIdentity(options.dataDir, seal);
+    if (!found || signal.aborted) return;
+    identity = found;
+    opening ??= open(found);
+    await opening;
+  }
+
+  async function open(first: Identity): Promise<Link> {
+    const made = await openLink(
+      {
+        clock,
+        log,
+        random,
+        database: join(options.dataDir, "link.db"),
+        dial: grpcDial({
+          address: first.tunnel,
+          credentials: async () => {
+            const { certificate, privateKey, ca } = identity ?? first; // L2
+            return { cert: certificate, key: privateKey, ca };
+          },
+        }),
+      },
+      {},
+      signal,
+    );
+    for (const [topic, handler] of Object.entries(options.handlers)) made.handle(topic, handler);
+    link = made;
+    announce(made);
+    const renewing = { dataDir: options.dataDir, clock, log, random, signal, ...(seal ? { seal } : {}) };
+    void keepRenewed(first, renewing, (next) => void (identity = next)).catch((error: unknown) =>
+      log.error("certificates are no longer renewed", { error }),
+    );
+    return made;
+  }
+
+  const watching = (async () => {
+    while (!signal.aborted && !identity) {
+      await refresh().catch((error: unknown) => log.warn("the identity cannot be read", { error })); // L1
+      if (!identity) await sleep(clock, lookMs, signal).catch(() => {});
+    }
+  })();
+
+  return {
+    identity: () => identity,
+    link: () => link,
+    opened,
+    refresh,
+    async close() {
+      await watching;
+      await (await opening?.catch(() => undefined))?.close();
+    },
+  };
+}
