@@ -15,8 +15,10 @@ export {
   type PlaneClient,
   type PlaneClientOptions,
 } from "./client.ts";
-export { annotations as clusterAnnotations, vcenterCredential } from "./desired.ts";
-export { planeOptions, type PlaneSettings } from "./options.ts";
+export { annotations as clusterAnnotations } from "./annotations.ts";
+export { vcenterCredential } from "./desired.ts";
+export { planeOptions, planeOptionsPage, type PlaneSettings } from "./options.ts";
+export { openGrpcHub } from "./grpc-hub.ts";
 export type { HealthLimits } from "./health.ts";
 export {
   clusterEntitySchema,
