@@ -2,6 +2,7 @@
 import type { Clock, Logger, OwnedStore, Problem, Resource, ResourceStore, Secret } from "#core";
 import type { ClusterEvent, ClusterStatus, Placement, SpaSpec } from "#proto";
 import type { PoolRef } from "#proto/render/addresses.ts";
+import type { EventShelf } from "./events.ts";
 
 /** A VM as a census sees it. */
 export interface VmFacts {
@@ -100,7 +101,7 @@ export interface JetDeps {
   readonly pools: Pools;
   readonly workloads: WorkloadClusters;
   readonly outlet: Outlet;
-  readonly events: import("./events.ts").EventShelf;
+  readonly events: EventShelf;
   /** The CustomResourceDefinitions to install in a workload cluster. */
   readonly crds: () => readonly Resource[];
   readonly clock: Clock;

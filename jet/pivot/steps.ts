@@ -55,6 +55,8 @@ export type StepOutcome =
       readonly message: string;
       readonly object?: string;
       readonly afterMs?: number;
+      /** Time alone does not end this wait: a person must do something. */
+      readonly blocked?: true;
     };
 
 export type Step = (ctx: PivotContext, journal: PivotJournal, signal: AbortSignal) => Promise<StepOutcome>;
@@ -63,6 +65,10 @@ const next: StepOutcome = { kind: "next" };
 
 function waiting(reason: string, message: string, object?: string): StepOutcome {
   return { kind: "waiting", reason, message, ...(object ? { object } : {}) };
+}
+
+function blocked(reason: string, message: string, object?: string): StepOutcome {
+  return { kind: "waiting", reason, message, blocked: true, ...(object ? { object } : {}) };
 }
 
 function closureIn(ctx: PivotContext, store: ResourceStore): Promise<Closure> {
@@ -77,7 +83,7 @@ function ofKind(closure: Closure, kind: Kind): Resource[] {
 const preflightSource: Step = async (ctx) => {
   const closure = await closureIn(ctx, ctx.source);
   if (ofKind(closure, cluster).length === 0) {
-    return waiting(
+    return blocked(
       "ClusterMissing",
       `there is no Cluster in ${ctx.names.namespace}`,
       `Cluster/${ctx.names.cluster}`,
@@ -130,12 +136,12 @@ const preflightTarget: Step = async (ctx, journal) => {
     .filter((uuid) => uuid !== undefined);
   const missing = ctx.purpose === "manage" ? ((await ctx.missingVms?.(uuids)) ?? []) : [];
   if (missing.length > 0) {
-    return waiting("VmMissing", `vCenter does not know the VMs with the BIOS UUIDs ${missing.join(", ")}`);
+    return blocked("VmMissing", `vCenter does not know the VMs with the BIOS UUIDs ${missing.join(", ")}`);
   }
   for (const member of [...(await closureIn(ctx, ctx.target)).members].reverse()) {
     const mark = member.object.metadata.annotations?.[marks.id];
     if (mark === journal.id) continue;
-    if (!mark) return waiting("InTheWay", "is on the other side already and is not ours", memberText(member));
+    if (!mark) return blocked("InTheWay", "is on the other side already and is not ours", memberText(member));
     await ensureForgotten(ctx.target, member.kind, member.object); // left by a pivot that was taken back
   }
   return next;
@@ -178,8 +184,8 @@ const quiesce: Step = async (ctx, _journal, signal) => {
   );
   if (cloning)
     return waiting("TaskRunning", "has a vCenter task under way", `VSphereVM/${cloning.metadata.name}`);
-  const blocked = before.members.find((m) => m.object.metadata.annotations?.[words.blockMove] !== undefined);
-  if (blocked) return waiting("MoveBlocked", `bears ${words.blockMove}`, memberText(blocked));
+  const held = before.members.find((m) => m.object.metadata.annotations?.[words.blockMove] !== undefined);
+  if (held) return blocked("MoveBlocked", `bears ${words.blockMove}`, memberText(held));
   if (ctx.quietMs > 0) await sleep(ctx.clock, ctx.quietMs, signal);
   const after = await closureIn(ctx, ctx.source);
   return versions(before) === versions(after) ? next : waiting("NotQuiet", "objects still change");
@@ -211,7 +217,7 @@ const create: Step = async (ctx, journal) => {
     const copy = copyOf(member, uids, journal, ctx.names.namespace);
     let made = await ensureExists(ctx.target, member.kind, copy);
     if (!isOurs(made, journal)) {
-      return waiting("InTheWay", "is on the other side already and is not ours", memberText(member)); // I3
+      return blocked("InTheWay", "is on the other side already and is not ours", memberText(member)); // I3
     }
     if (made.metadata.annotations?.[marks.digest] !== digestOf(member.object)) {
       await ensureForgotten(ctx.target, member.kind, made); // of an earlier snapshot of this pivot
@@ -359,7 +365,7 @@ const resume: Step = async (ctx) => {
   }
   const draft = await ctx.identity();
   if (!draft)
-    return waiting(
+    return blocked(
       "CredentialMissing",
       "there is no credential to hand over; put the cloud account's Secret back",
     );
@@ -405,7 +411,7 @@ const watch: Step = async (ctx, journal) => {
   const after = ofKind(there, machine).map((m) => m.metadata.name);
   const odd = [...before.filter((n) => !after.includes(n)), ...after.filter((n) => !before.includes(n))];
   if (odd.length > 0) {
-    return waiting(
+    return blocked(
       "MachinesDiffer",
       `after the hand-over these machines are on one side only: ${odd.join(", ")}`,
       `Machine/${odd[0]}`,

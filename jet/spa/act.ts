@@ -45,16 +45,23 @@ export class Waiting extends Fault {
   readonly object: string | undefined;
   readonly afterMs: number | undefined;
   readonly reason: string;
+  /** True where a person must do something. */
+  readonly blocked: boolean;
 
   constructor(
     reason: string,
     message: string,
-    options: { object?: string | undefined; afterMs?: number | undefined } = {},
+    options: {
+      object?: string | undefined;
+      afterMs?: number | undefined;
+      blocked?: boolean | undefined;
+    } = {},
   ) {
     super("Busy", message);
     this.reason = reason;
     this.object = options.object;
     this.afterMs = options.afterMs;
+    this.blocked = options.blocked ?? false;
   }
 }
 
@@ -210,6 +217,7 @@ async function pivot(actor: Actor, seen: SpaSeen, direction: Direction, signal: 
   if (end.kind !== "waiting") return;
   throw new Waiting(end.reason, `${end.journal.step}: ${end.message}`, {
     object: end.object,
+    blocked: end.blocked,
     afterMs: end.afterMs,
   });
 }

@@ -34,7 +34,7 @@ import {
 import { addressNeeds, controlPlanePlacement, type AddressNeed } from "#proto/render/addresses.ts";
 import { clusterNames, words, type ClusterNames } from "#proto/render/names.ts";
 import { activeSide } from "../pivot/journal.ts";
-import type { Cloud, JetDeps, JetOptions, PlacementAt, VmFacts } from "../ports.ts";
+import type { Cloud, InstallImages, JetDeps, JetOptions, PlacementAt, VmFacts } from "../ports.ts";
 import { deploymentKeys } from "../providers.ts";
 import type { LeasedAddress } from "../render/cluster.ts";
 import { leaseNames, type LeaseName } from "../render/lease.ts";
@@ -131,7 +131,7 @@ export interface CloudMemory {
 export interface Observer {
   readonly deps: JetDeps;
   readonly options: Required<Pick<JetOptions, "systemNamespace" | "workloadTimeoutMs">> & {
-    readonly images: import("../ports.ts").InstallImages;
+    readonly images: InstallImages;
   };
   readonly memory: CloudMemory;
 }

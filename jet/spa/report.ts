@@ -1,5 +1,12 @@
 // What is written down after a round: the SPA's status, once and only if it differs; events for what changed; the plane's copy.
-import { formatTime, sameJson, setCondition, type BackoffOptions, type Fault } from "#core";
+import {
+  formatTime,
+  sameJson,
+  setCondition,
+  type BackoffOptions,
+  type ConditionDraft,
+  type Fault,
+} from "#core";
 import { spa, type ClusterStatus, type Milestone, type Spa, type SpaStatus } from "#proto";
 import { modify } from "../ensure.ts";
 import type { EventDraft, EventRing } from "../events.ts";
@@ -23,14 +30,11 @@ export interface ReportDeps {
   readonly backoff: BackoffOptions;
 }
 
-/** The trouble of a round: what an action threw, else what the plan saw. */
-export function troubleOf(
-  plan: SpaPlan,
-  failure: Fault | undefined,
-): (Trouble & { readonly waiting?: boolean }) | undefined {
-  if (!failure) return plan.trouble;
-  if (failure instanceof Waiting) return undefined; // shown as the milestone's condition, not as an error
-  return { code: failure.code, message: failure.message };
+/** What an action threw, as a trouble; a wait that ends by itself is none. */
+export function troubleOf(failure: Fault): Trouble | undefined {
+  if (!(failure instanceof Waiting)) return { code: failure.code, message: failure.message };
+  if (!failure.blocked) return undefined;
+  return { code: failure.reason, message: failure.message, object: failure.object, blocked: true };
 }
 
 /** The milestones after a round. Pure. */
@@ -49,14 +53,9 @@ export function milestonesAfter(
   return keys.map((key) => {
     let standing: Standing = standings[key] ?? { state: "Pending" };
     if (failure && standing.state === "InProgress") {
-      standing =
-        failure instanceof Waiting
-          ? {
-              ...standing,
-              waiting: true,
-              trouble: { code: failure.reason, message: failure.message, object: failure.object },
-            }
-          : { ...standing, waiting: false, trouble: { code: failure.code, message: failure.message } };
+      const { trouble: _, ...rest } = standing;
+      const trouble = troubleOf(failure);
+      standing = { ...rest, waiting: failure instanceof Waiting, ...(trouble ? { trouble } : {}) };
     }
     return milestoneAfter(
       key,
@@ -69,16 +68,39 @@ export function milestonesAfter(
   });
 }
 
+/** The conditions of a round: what the plan saw, and what stopped it. Pure. */
+export function conditionsAfter(
+  seen: SpaSeen,
+  plan: SpaPlan,
+  failure: Fault | undefined,
+): readonly ConditionDraft[] {
+  if (!failure || plan.standings === "kept") return plan.conditions;
+  const open = Object.entries(plan.standings).find(([, standing]) => standing.state === "InProgress")?.[0];
+  const reason = failure instanceof Waiting ? failure.reason : failure.code;
+  const message =
+    failure instanceof Waiting && failure.object ? `${failure.object}: ${failure.message}` : failure.message;
+  const said = seen.deleting
+    ? {
+        type: "DeletionBlocked",
+        status: troubleOf(failure) ? ("True" as const) : ("False" as const),
+        reason,
+        message,
+      }
+    : open && { type: open, status: "False" as const, reason, message };
+  return said ? [...plan.conditions.filter((c) => c.type !== said.type), said] : plan.conditions;
+}
+
 /** The whole status after a round; the journal is the pivot's own and stays as it is stored. Pure. */
 export function statusAfter(
   stored: SpaStatus | undefined,
   seen: SpaSeen,
   plan: SpaPlan,
+  drafts: readonly ConditionDraft[],
   milestones: readonly Milestone[],
   now: number,
 ): SpaStatus {
   let conditions = stored?.conditions ?? [];
-  for (const draft of plan.conditions) {
+  for (const draft of drafts) {
     conditions = setCondition(
       conditions,
       { ...draft, observedGeneration: seen.spa.metadata.generation },
@@ -181,9 +203,10 @@ export async function reportSpa(
   const key = { namespace: seen.names.namespace, name: seen.spa.metadata.name };
   const now = deps.clock.now();
   const milestones = milestonesAfter(seen, plan, failure, now, backoff, deps.random);
+  const drafts = conditionsAfter(seen, plan, failure);
   const stored = await deps.store.get(spa, key);
   if (!stored) return undefined;
-  const next = statusAfter(stored.status, seen, plan, milestones, now);
+  const next = statusAfter(stored.status, seen, plan, drafts, milestones, now);
   if (sameJson(stored.status, next)) return stored;
   // Events first: said twice they merge, unsaid they would be lost.
   for (const event of eventsBetween(seen.spa.status, next)) await events.say(seen.names.uid, event);
@@ -192,7 +215,7 @@ export async function reportSpa(
     spa,
     key,
     (object) => {
-      const status = statusAfter(object.status, seen, plan, milestones, now);
+      const status = statusAfter(object.status, seen, plan, drafts, milestones, now);
       return sameJson(object.status, status) ? undefined : { ...object, status };
     },
     "status",

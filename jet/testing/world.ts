@@ -19,7 +19,7 @@ import {
 } from "#proto";
 import { words } from "#proto/render/names.ts";
 import { machineStatuses } from "#proto/render/machines.ts";
-import { z } from "zod";
+import type { z } from "zod";
 import { acceptDesired, makeJet, memoryEventShelf, type Cloud, type JetDeps } from "../index.ts";
 import { modify } from "../ensure.ts";
 import { readDecision } from "../pivot/decision.ts";
@@ -207,6 +207,7 @@ export class World {
       if (!claim.status?.addressRef) await playClaim(this.gateway, claim, "default");
     }
     await playCapi(this.gateway, this.dc, { failing });
+    if (!this.knobs.workloadUp) return;
     await playCapi(this.workload, this.dc, { failing });
     for (const object of (await this.workload.list(deployment)).items) {
       const up = object.spec.replicas;
