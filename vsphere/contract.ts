@@ -293,15 +293,14 @@ export function vim25Contract(name: string, make: () => Promise<Vim25UnderTest>)
             "config.hardware.device",
             "network",
           ]);
-          const cards = values!["config.hardware.device"]!.filter(
-            (device) => device.$type === "VirtualVmxnet3",
-          );
-          expect(cards).toHaveLength(1);
-          expect(cards[0]!.backing).toMatchObject({ deviceName: under.facts.network });
-          expect(cards[0]!.macAddress).toMatch(/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/i);
+          expect(values!["config.hardware.device"]!.filter(isCard)).toHaveLength(2);
           expect(values!.network).toEqual([network]);
+          const [first, second] = await client.vms.cards(vm);
+          expect(first).toMatchObject({ network: under.facts.network, addresses: [] });
+          expect(first!.mac).toMatch(/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/);
+          expect(second!.mac).toBe("00:50:56:00:00:07");
         },
-        { networks: [network] },
+        { networks: [network, { network, mac: "00:50:56:00:00:07" }] },
       );
     });
 
