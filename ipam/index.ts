@@ -1,5 +1,28 @@
 // The door of ipam.
-export * from "./address.ts";
-export * from "./intervals.ts";
-export * from "./ranges.ts";
-export * from "./free-index.ts";
+import type { Clock, Controller, Logger, ResourceStore } from "#core";
+import { claimController } from "./claim/index.ts";
+import { poolController } from "./pool/index.ts";
+import { Reservations } from "./reservation.ts";
+import { poolKinds } from "./words.ts";
+
+export interface IpamDeps {
+  /** Any store: the gateway's own, or a workload cluster's. */
+  readonly store: ResourceStore;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Where reservations of cluster-scoped pools lie; must exist, and be the same for all who compete. "kube-system" unless told. */
+  readonly reservationNamespace?: string;
+}
+
+/** The controllers that serve InClusterIPPools and GlobalInClusterIPPools as the in-cluster provider of Cluster API does. */
+export function ipamControllers(deps: IpamDeps): Controller[] {
+  const reservations = new Reservations(deps.store, deps.reservationNamespace ?? "kube-system");
+  const all = { ...deps, reservations };
+  return [claimController(all), ...poolKinds.map((kind) => poolController(all, kind))];
+}
+
+export * from "./capacity.ts";
+export { formatAddress, parseAddress, type Address, type Family } from "./address.ts";
+export { poolProblems, poolRanges, type PoolRanges } from "./ranges.ts";
+export { FreeIndex } from "./free-index.ts";
+export { protectAddress, protectPool, releaseAddress } from "./words.ts";

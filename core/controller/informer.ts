@@ -5,6 +5,7 @@
 //   I3. After a broken watch it resumes where it was. Gone, or several breaks in a row, means: list again.
 //   I4. What vanished while nobody watched is told as Deleted after the next list.
 //   I5. Tries grow apart with jitter, so that a store that comes back is not met by everybody at once.
+import { setMaxListeners } from "node:events";
 import { Fault } from "../fault.ts";
 import type { Logger } from "../log.ts";
 import { apiVersionOf, type Kind } from "../resource/kind.ts";
@@ -79,7 +80,7 @@ class StoreInformer<R extends Resource> implements Informer<R> {
       log: deps.log.child({ kind: options.kind.kind, apiVersion: apiVersionOf(options.kind) }),
     };
     this.#options = options;
-    this.#signal = signal;
+    this.#signal = ownSignal(signal);
     this.#cache = new ResourceCache(options.indexes);
     const firstList = new Promise<void>((resolve) => (this.#markSynced = resolve));
     this.stopped = this.#run();
@@ -200,6 +201,13 @@ class StoreInformer<R extends Resource> implements Informer<R> {
       this.#deps.log.error("a listener failed", { error: Fault.from(error) });
     }
   }
+}
+
+/** A signal that aborts with the given one, and on which any number may listen without Node suspecting a leak. */
+export function ownSignal(signal: AbortSignal): AbortSignal {
+  const own = AbortSignal.any([signal]);
+  setMaxListeners(0, own);
+  return own;
 }
 
 /** The promise, or Cancelled as soon as the signal aborts, whatever the promise does (I2). */

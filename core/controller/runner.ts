@@ -12,7 +12,7 @@ import type { ResourceStore } from "../store/store.ts";
 import { backoffDelay, type BackoffOptions } from "../time/backoff.ts";
 import { sleep, type CancelTimer, type Clock } from "../time/clock.ts";
 import type { Change } from "./cache.ts";
-import { informers, orAborted, type Informer, type Informers } from "./informer.ts";
+import { informers, orAborted, ownSignal, type Informer, type Informers } from "./informer.ts";
 import type { Controller, Follow } from "./reconciler.ts";
 import { troubleLevel } from "./trouble.ts";
 import { WorkQueue, type Outcome } from "./workqueue.ts";
@@ -65,8 +65,9 @@ const stopWithinMs = 1_000;
 export function runControllers(
   deps: RunnerDeps,
   controllers: readonly Controller[],
-  signal: AbortSignal,
+  stop: AbortSignal,
 ): RunningControllers {
+  const signal = ownSignal(stop);
   const shared = informers({ ...deps, log: deps.log.child({ component: "informer" }) }, signal);
   const runs = controllers.map((controller) => new ControllerRun(deps, controller, shared, signal));
   const ready = Promise.all(runs.map((run) => run.ready)).then(() => {});

@@ -1,0 +1,122 @@
+// How much room a pool has, and how much a cluster needs.
+import { listAll, type ResourceStore } from "#core";
+import { globalInClusterIPPool, inClusterIPPool, type IPAddress } from "#proto";
+import type { Problem } from "#core";
+import { parseAddress } from "./address.ts";
+import { addressesOf } from "./in-use.ts";
+import { includes, sizeOf } from "./intervals.ts";
+import { poolRanges, type PoolRanges } from "./ranges.ts";
+import { poolKinds, type Pool, type PoolPlace } from "./words.ts";
+
+/** Counters as in a pool's status. Numbers are exact up to 2^53 - 1 and stay there beyond. */
+export interface Room {
+  /** Addresses that the pool may give out. */
+  readonly total: number;
+  /** Distinct addresses in use. */
+  readonly used: number;
+  /** Addresses that may be given out and are not in use. */
+  readonly free: number;
+  /** Addresses in use that the pool may not give out (any more). */
+  readonly outOfRange: number;
+}
+
+/** Counts. Pure. */
+export function roomOf(ranges: PoolRanges & { kind: "ranges" }, inUse: readonly IPAddress[]): Room {
+  const distinct = new Set<bigint>();
+  let outOfRange = 0;
+  for (const { spec } of inUse) {
+    const address = parseAddress(spec.address);
+    if (!address || distinct.has(address.value)) continue;
+    distinct.add(address.value);
+    if (address.family !== ranges.family || !includes(ranges.allocatable, address.value)) outOfRange++;
+  }
+  const total = sizeOf(ranges.allocatable);
+  const used = distinct.size;
+  return {
+    total: counter(total),
+    used,
+    free: counter(total - BigInt(used - outOfRange)),
+    outOfRange,
+  };
+}
+
+/** Upstream's counters end at the largest int64, which JSON in JavaScript cannot carry exactly; ours end at 2^53 - 1. */
+function counter(count: bigint): number {
+  return count > BigInt(Number.MAX_SAFE_INTEGER) ? Number.MAX_SAFE_INTEGER : Number(count);
+}
+
+export interface PoolReference {
+  readonly kind: "InClusterIPPool" | "GlobalInClusterIPPool";
+  readonly name: string;
+  /** For InClusterIPPool; "default" unless told. */
+  readonly namespace?: string;
+}
+
+export type PoolRoom =
+  | ({ readonly kind: "room" } & Room)
+  | { readonly kind: "missing" }
+  | { readonly kind: "wrong"; readonly problems: readonly Problem[] };
+
+/** The room of a pool now, counted afresh (not read from its status, which may lag). */
+export async function poolRoom(
+  store: ResourceStore,
+  ref: PoolReference,
+  signal?: AbortSignal,
+): Promise<PoolRoom> {
+  const place = referencePlace(ref);
+  const pool = await store.get(place.kind, place.key, signal);
+  if (!pool) return { kind: "missing" };
+  const ranges = poolRanges(pool.spec);
+  if (ranges.kind === "wrong") return ranges;
+  return { kind: "room", ...roomOf(ranges, await addressesOf(store, place, signal)) };
+}
+
+function referencePlace(ref: PoolReference): PoolPlace {
+  return ref.kind === globalInClusterIPPool.kind
+    ? { kind: globalInClusterIPPool, key: { name: ref.name } }
+    : { kind: inClusterIPPool, key: { namespace: ref.namespace ?? "default", name: ref.name } };
+}
+
+/** The room of every pool in the store, for status pages and heartbeats. */
+export async function allPoolRooms(
+  store: ResourceStore,
+  signal?: AbortSignal,
+): Promise<readonly (PoolReference & { readonly room: PoolRoom })[]> {
+  const found: (PoolReference & { readonly room: PoolRoom })[] = [];
+  for (const kind of poolKinds)
+    for (const pool of (await listAll(store, kind, {}, signal)).items) {
+      const ref = poolReference(kind.kind, pool);
+      found.push({ ...ref, room: await poolRoom(store, ref, signal) });
+    }
+  return found;
+}
+
+function poolReference(kind: string, pool: Pool): PoolReference {
+  const { name, namespace } = pool.metadata;
+  return kind === globalInClusterIPPool.kind
+    ? { kind: "GlobalInClusterIPPool", name }
+    : { kind: "InClusterIPPool", name, ...(namespace === undefined ? {} : { namespace }) };
+}
+
+/** What a cluster of `nodes` machines takes from its pool at most: a spare while bootstrapping, the API's address, one repave. */
+export const spares = 3;
+
+/** Addresses that must be free before a cluster of so many machines is begun. Pure. */
+export function addressesNeeded(nodes: number): number {
+  return nodes + spares;
+}
+
+/** What is wrong with a pool's room for a cluster of `nodes` machines, for people; undefined when there is enough. Pure. */
+export function roomProblem(pool: string, room: PoolRoom, nodes: number): string | undefined {
+  if (room.kind === "missing") return `pool ${pool} does not exist; create it, or name another`;
+  if (room.kind === "wrong") {
+    const mistakes = room.problems.map(({ field, message }) => `${field} ${message}`).join("; ");
+    return `pool ${pool} cannot be used: ${mistakes}`;
+  }
+  const need = addressesNeeded(nodes);
+  if (room.free >= need) return undefined;
+  return (
+    `pool ${pool} has ${room.free} of ${room.total} addresses free; ${nodes} machines need ${need}: one each, ` +
+    `one while bootstrapping, one for the API and one for repaves. Add ${need - room.free} or more addresses to its spec.addresses`
+  );
+}

@@ -1,0 +1,179 @@
+import {
+  deleteIfExists,
+  ensureFinalizer,
+  Fault,
+  isDeleting,
+  isFault,
+  keyOf,
+  keyText,
+  modify,
+  ownerReference,
+  parseApiVersion,
+  removeFinalizer,
+  type Draft,
+  type OwnerReference,
+  type ResourceStore,
+} from "#core";
+import { clusterNameLabel, ipAddress, ipAddressClaim, type IPAddress, type IPAddressClaim } from "#proto";
+import { parseAddress, type Address } from "../address.ts";
+import { addressesOf } from "../in-use.ts";
+import type { Reservations } from "../reservation.ts";
+import { poolName, protectAddress, releaseAddress, type Pool, type PoolPlace } from "../words.ts";
+import type { ClaimSeen, Seen } from "./observe.ts";
+import type { ClaimAction } from "./plan.ts";
+
+export interface ActDeps {
+  readonly store: ResourceStore;
+  readonly reservations: Reservations;
+}
+
+export async function act(
+  deps: ActDeps,
+  seen: Seen,
+  action: ClaimAction,
+  signal: AbortSignal,
+): Promise<void> {
+  const { store } = deps;
+  switch (action.do) {
+    case "protect claim":
+      if (seen.kind === "claim") await ensureFinalizer(store, ipAddressClaim, seen.claim, releaseAddress);
+      return;
+    case "allocate address":
+      if (seen.kind === "claim") await allocate(deps, seen, action.address, action.text, signal);
+      return;
+    case "adopt address":
+      if (seen.kind === "claim" && seen.address) await adopt(store, seen, seen.address);
+      return;
+    case "rest address":
+      if (seen.address) await deleteIfExists(store, ipAddress, keyOf(seen.address), meant(seen.address));
+      return;
+    case "release address":
+      if (seen.address) await release(store, seen.address);
+      return;
+    case "let claim go":
+      if (seen.kind === "claim") await letGo(deps, seen);
+      return;
+  }
+}
+
+/** Reservation, a last look, IPAddress (reservation.ts, V1 and V2). A loser throws Conflict: another round finds another address. */
+async function allocate(
+  { store, reservations }: ActDeps,
+  { claim, place, pool }: ClaimSeen,
+  address: Address,
+  text: string,
+  signal: AbortSignal,
+): Promise<void> {
+  if (!pool) throw new Fault("Bug", `${keyText(keyOf(claim))} gets an address of no pool`);
+  const taken = new Fault("Conflict", `${text} of ${poolName(place)} was given to another claim meanwhile`);
+  if (!(await reservations.win(place, pool, claim, address))) throw taken;
+  const others = await addressesOf(store, place, signal);
+  const rival = others.find(({ spec }) => {
+    const used = parseAddress(spec.address);
+    return used?.family === address.family && used.value === address.value;
+  });
+  const isOurs = rival && keyText(keyOf(rival)) === keyText(keyOf(claim));
+  if (rival && !isOurs) {
+    await reservations.drop(place, pool, claim, address);
+    throw taken;
+  }
+  if (!isOurs) {
+    try {
+      await store.create(ipAddress, addressDraft(claim, place, pool, text));
+    } catch (error) {
+      // Another process finished this very claim. What it made is looked at in the next round.
+      if (!isFault(error, "AlreadyExists")) throw error;
+      await reservations.drop(place, pool, claim, address);
+      throw new Fault("Conflict", `an IPAddress ${keyText(keyOf(claim))} appeared meanwhile`, {
+        cause: error,
+      });
+    }
+  }
+  await reservations.drop(place, pool, claim, address);
+}
+
+/** The IPAddress exactly as upstream's provider writes it. Pure. */
+export function addressDraft(
+  claim: IPAddressClaim,
+  place: PoolPlace,
+  pool: Pool,
+  text: string,
+): Draft<IPAddress> {
+  const { name, namespace } = claim.metadata;
+  const clusterName = claim.metadata.labels?.[clusterNameLabel];
+  const { apiGroup, kind, name: poolRefName } = claim.spec.poolRef;
+  return {
+    metadata: {
+      name,
+      ...(namespace === undefined ? {} : { namespace }),
+      ...(clusterName === undefined ? {} : { labels: { [clusterNameLabel]: clusterName } }),
+      finalizers: [protectAddress],
+      ownerReferences: [claimReference(claim), poolReference(place, pool)],
+    },
+    spec: {
+      address: text,
+      prefix: pool.spec.prefix,
+      ...(pool.spec.gateway ? { gateway: pool.spec.gateway } : {}),
+      claimRef: { name },
+      poolRef: { apiGroup, kind, name: poolRefName },
+    },
+  };
+}
+
+function claimReference(claim: IPAddressClaim): OwnerReference {
+  return ownerReference(ipAddressClaim, claim, { controller: true, blockOwnerDeletion: true });
+}
+
+function poolReference(place: PoolPlace, pool: Pool): OwnerReference {
+  return ownerReference(place.kind, pool, { controller: false, blockOwnerDeletion: true });
+}
+
+/** Gives an IPAddress that is there already what upstream gives it: foreign owners first, then claim, then pool; spec untouched. */
+async function adopt(
+  store: ResourceStore,
+  { claim, place, pool }: ClaimSeen,
+  address: IPAddress,
+): Promise<void> {
+  const ours = [claimReference(claim), ...(pool ? [poolReference(place, pool)] : [])];
+  await modify(store, ipAddress, keyOf(address), (object) => {
+    if (object.metadata.uid !== address.metadata.uid) return;
+    object.metadata.ownerReferences = withOwners(object.metadata.ownerReferences ?? [], ours);
+    const finalizers = object.metadata.finalizers ?? [];
+    if (!isDeleting(object) && !finalizers.includes(protectAddress))
+      object.metadata.finalizers = [...finalizers, protectAddress];
+    const clusterName = claim.metadata.labels?.[clusterNameLabel];
+    if (clusterName !== undefined)
+      object.metadata.labels = { ...object.metadata.labels, [clusterNameLabel]: clusterName };
+  });
+}
+
+/** Foreign owners first, then these: one of the same group, kind and name gives way (its uid may be old). Pure. */
+export function withOwners(
+  have: readonly OwnerReference[],
+  ours: readonly OwnerReference[],
+): OwnerReference[] {
+  const isSame = (a: OwnerReference, b: OwnerReference) =>
+    a.kind === b.kind &&
+    a.name === b.name &&
+    parseApiVersion(a.apiVersion).group === parseApiVersion(b.apiVersion).group;
+  return [...have.filter((each) => !ours.some((owner) => isSame(each, owner))), ...ours];
+}
+
+async function release(store: ResourceStore, address: IPAddress): Promise<void> {
+  const key = keyOf(address);
+  await removeFinalizer(store, ipAddress, key, protectAddress);
+  await deleteIfExists(store, ipAddress, key, meant(address)).catch((error: unknown) => {
+    if (!isFault(error, "Conflict")) throw error; // another of that name by now: not ours to delete
+  });
+}
+
+async function letGo({ store, reservations }: ActDeps, { claim, place, pool }: ClaimSeen): Promise<void> {
+  if (pool)
+    for (const { claimUid, lease } of await reservations.of(place, pool))
+      if (claimUid === claim.metadata.uid) await reservations.remove(lease);
+  await removeFinalizer(store, ipAddressClaim, keyOf(claim), releaseAddress);
+}
+
+function meant(address: IPAddress) {
+  return { uid: address.metadata.uid };
+}

@@ -1,0 +1,128 @@
+import { Mutex } from "async-mutex";
+import {
+  Fault,
+  keyOf,
+  keyText,
+  steps,
+  timestamp,
+  type Clock,
+  type Controller,
+  type Follow,
+  type Key,
+  type Logger,
+  type ResourceStore,
+} from "#core";
+import { cluster, ipAddress, ipAddressClaim, type IPAddress } from "#proto";
+import type { Reservations } from "../reservation.ts";
+import { Waiters } from "../waiters.ts";
+import { placeOf, placeText, poolKinds, poolPlace } from "../words.ts";
+import { act } from "./act.ts";
+import { awaited, clusterText, observe, type Seen } from "./observe.ts";
+import { planClaim, type ClaimAction } from "./plan.ts";
+import { report } from "./report.ts";
+
+/** Gives addresses to IPAddressClaims on our pools, and takes them back. */
+export function claimController(deps: {
+  readonly store: ResourceStore;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly reservations: Reservations;
+}): Controller {
+  const { store, clock } = deps;
+  const waiters = new Waiters();
+  const turns = new Map<string, Mutex>();
+  const orphans = new Map<string, { readonly uid: string; readonly since: number }>();
+
+  const orphanSince = (key: Key, address: IPAddress | undefined): number => {
+    const known = orphans.get(keyText(key));
+    if (!address) orphans.delete(keyText(key));
+    if (!address || known?.uid === address.metadata.uid) return known?.since ?? clock.now();
+    orphans.set(keyText(key), { uid: address.metadata.uid, since: clock.now() });
+    return clock.now();
+  };
+
+  const inner = steps<Seen, ClaimAction>(
+    {
+      observe: (key, signal) => observe({ ...deps, orphanSince }, key, signal),
+      plan: (seen, now) => {
+        const plan = planClaim(seen, now);
+        const isAtRest =
+          seen.kind !== "claim" || (plan.conditions.some(isReady) && plan.actions.length === 0);
+        if (isAtRest) waiters.drop(keyOf(seen.kind === "claim" ? seen.claim : seen.address));
+        return plan;
+      },
+      act: (seen, action, signal) => act(deps, seen, action, signal),
+      report: (seen, plan, failure) => report(store, seen, plan, failure, timestamp(clock)),
+    },
+    {
+      clock,
+      log: deps.log.child({ controller: "ipam-claims" }),
+      describe: (action) => (action.do === "allocate address" ? { address: action.text } : {}),
+    },
+  );
+
+  return {
+    name: "ipam-claims",
+    kind: ipAddressClaim,
+    concurrency: 8,
+    follows: [followAddresses(store, waiters), followClusters(waiters), ...followPools(waiters)],
+    reconciler: {
+      async reconcile(key, signal) {
+        const claim = await store.get(ipAddressClaim, key, signal);
+        const place = claim && poolPlace(claim);
+        if (!place) {
+          waiters.drop(key);
+          return claim ? {} : inner.reconcile(key, signal);
+        }
+        waiters.note(key, awaited(claim)); // before looking: what changes from now on wakes it
+        // Rounds of one pool go one after another: the next sees what the last one took. Others need no lock (reservation.ts).
+        return turnOf(turns, placeText(place)).runExclusive(() => {
+          if (signal.aborted) throw new Fault("Cancelled", `serving ${keyText(key)} was cancelled`);
+          return inner.reconcile(key, signal);
+        });
+      },
+    },
+  };
+}
+
+function isReady({ type, status }: { readonly type: string; readonly status: string }): boolean {
+  return type === "Ready" && status === "True";
+}
+
+function turnOf(turns: Map<string, Mutex>, place: string): Mutex {
+  let turn = turns.get(place);
+  if (!turn) turns.set(place, (turn = new Mutex()));
+  return turn;
+}
+
+/** An address concerns its claim; when it is gone, also those who wait for one. */
+function followAddresses(store: ResourceStore, waiters: Waiters): Follow {
+  const follow: Follow<IPAddress> = {
+    kind: ipAddress,
+    async affects(address) {
+      const place = poolPlace(address);
+      if (!place) return [];
+      const { namespace } = address.metadata;
+      const own: Key = {
+        ...(namespace === undefined ? {} : { namespace }),
+        name: address.spec.claimRef.name,
+      };
+      const waiting = waiters.at(placeText(place)).filter((key) => keyText(key) !== keyText(own));
+      if (waiting.length === 0) return [own];
+      const now = await store.get(ipAddress, keyOf(address));
+      return now?.metadata.uid === address.metadata.uid ? [own] : [own, ...waiting];
+    },
+  };
+  return follow as unknown as Follow;
+}
+
+function followPools(waiters: Waiters): Follow[] {
+  return poolKinds.map((kind) => ({
+    kind,
+    affects: (pool) => waiters.at(placeText(placeOf(kind, pool))),
+  }));
+}
+
+function followClusters(waiters: Waiters): Follow {
+  return { kind: cluster, affects: (object) => waiters.at(clusterText(keyOf(object))) };
+}

@@ -1,0 +1,184 @@
+// What to do about a claim, given everything we saw. Pure.
+//
+//   C1. The claim gets our finalizer in a round of its own, before anything is given to it: no address can leak.
+//   C2. What is held stays held: a bound claim does not care about its pool any more, until it is deleted.
+//   C3. Paused (the claim, its pool, its cluster) means: nothing is given and nothing is released.
+//   C4. A cluster that cannot be found stops giving, never releasing.
+//   C5. Waiting is a plan, not an error: what could bring the claim on wakes it.
+import {
+  hasFinalizer,
+  isDeleting,
+  ownerOf,
+  type ConditionDraft,
+  type OwnerReference,
+  type Plan,
+} from "#core";
+import { ipAddressClaim, type IPAddress, type IPAddressClaim } from "#proto";
+import { formatAddress, parseAddress, type Address } from "../address.ts";
+import { FreeIndex } from "../free-index.ts";
+import { includes } from "../intervals.ts";
+import { poolRanges, type PoolRanges } from "../ranges.ts";
+import { poolName, protectAddress, releaseAddress } from "../words.ts";
+import { isPaused, type ClaimSeen, type OrphanSeen, type Seen } from "./observe.ts";
+
+export type ClaimAction =
+  /** Our finalizer on the claim. */
+  | { readonly do: "protect claim" }
+  /** This address becomes the claim's: reservation, then IPAddress. */
+  | { readonly do: "allocate address"; readonly address: Address; readonly text: string }
+  /** Finalizer and owners on an IPAddress that is already there (moved, restored, or made by a crashed round). */
+  | { readonly do: "adopt address" }
+  /** Marks the IPAddress deleted while its finalizer still holds it: the rest before it may be given out again. */
+  | { readonly do: "rest address" }
+  /** Finalizer off the IPAddress, and away with it. */
+  | { readonly do: "release address" }
+  /** Our finalizer off the claim. */
+  | { readonly do: "let claim go" };
+
+const nothing: Plan<ClaimAction> = { actions: [], conditions: [] };
+
+export function planClaim(seen: Seen, now: number): Plan<ClaimAction> {
+  if (seen.kind === "orphan") return planOrphan(seen, now);
+  if (isDeleting(seen.claim)) return planRelease(seen, now);
+  if (seen.cluster === "missing" || isHalted(seen)) return nothing; // C3, C4
+  if (!hasFinalizer(seen.claim, releaseAddress)) return doing({ do: "protect claim" }); // C1
+  if (seen.address) return planHeld(seen, seen.address); // C2
+  return planAllocation(seen);
+}
+
+/** How long an address may be without its claim: tools that move or restore may bring the claim later. */
+const orphanRestMs = 600_000;
+
+/** An address whose claim was torn from it goes: at once when somebody deleted it, else after a while. */
+function planOrphan({ address, since }: OrphanSeen, now: number): Plan<ClaimAction> {
+  if (!hasFinalizer(address, protectAddress) || isPaused(address)) return nothing;
+  const leftMs = isDeleting(address) ? 0 : since + orphanRestMs - now;
+  return leftMs > 0 ? { ...nothing, after: leftMs } : doing({ do: "release address" });
+}
+
+function planRelease(seen: ClaimSeen, now: number): Plan<ClaimAction> {
+  const { claim, address, pool } = seen;
+  if (!hasFinalizer(claim, releaseAddress) || isHalted(seen)) return nothing; // C3
+  const restMs = (pool && !isDeleting(pool) ? (pool.spec.addressReuseGracePeriodSeconds ?? 0) : 0) * 1000;
+  const leftMs = Date.parse(claim.metadata.deletionTimestamp ?? "") + restMs - now;
+  const held = address && isHeldBy(address, claim) ? address : undefined;
+  if (held && leftMs > 0)
+    return { actions: isDeleting(held) ? [] : [{ do: "rest address" }], conditions: [], after: leftMs };
+  return doing(...(held ? [{ do: "release address" } as const] : []), { do: "let claim go" });
+}
+
+function planHeld({ claim, place }: ClaimSeen, address: IPAddress): Plan<ClaimAction> {
+  const { poolRef, claimRef } = address.spec;
+  const wanted = claim.spec.poolRef;
+  const fits =
+    poolRef.apiGroup === wanted.apiGroup &&
+    poolRef.kind === wanted.kind &&
+    poolRef.name === wanted.name &&
+    claimRef.name === claim.metadata.name;
+  if (!fits) {
+    const other = `${poolRef.kind} ${poolRef.name}`;
+    return waiting(
+      "AllocationFailed",
+      `an IPAddress of this name belongs to ${other}, claim ${claimRef.name}; delete it, or use another name`,
+    );
+  }
+  const former = claimOwner(address);
+  if (isDeleting(address) && former && former.uid !== claim.metadata.uid)
+    return doing({ do: "release address" }); // left over from an earlier claim of this name
+  const conditions = [ready("True", "AddressAllocated", `${address.spec.address} from ${poolName(place)}`)];
+  return { actions: isComplete(address, claim) ? [] : [{ do: "adopt address" }], conditions };
+}
+
+function planAllocation({ claim, place, pool, taken }: ClaimSeen): Plan<ClaimAction> {
+  const name = poolName(place);
+  if (!pool || !taken) return waiting("PoolNotReady", `${name} does not exist`);
+  if (isDeleting(pool)) return waiting("PoolNotReady", `${name} is being deleted`);
+  const ranges = poolRanges(pool.spec);
+  if (ranges.kind === "wrong") {
+    const mistakes = ranges.problems.map(({ field, message }) => `${field} ${message}`).join("; ");
+    return waiting("PoolNotReady", `${name} cannot be used: ${mistakes}`);
+  }
+  const address = pickAddress(ranges, taken, claim);
+  if (!address) {
+    const used = new Set(taken.addresses.map(({ spec }) => spec.address)).size;
+    return waiting(
+      "PoolExhausted",
+      `${name} has no free address, ${used} are in use; add to its spec.addresses`,
+    );
+  }
+  const text = formatAddress(address);
+  return {
+    actions: [{ do: "allocate address", address, text }],
+    conditions: [ready("True", "AddressAllocated", `${text} from ${name}`)],
+  };
+}
+
+/** The address that an earlier round of this claim reserved, else the lowest that is neither in use nor reserved. Pure. */
+export function pickAddress(
+  ranges: PoolRanges & { kind: "ranges" },
+  taken: NonNullable<ClaimSeen["taken"]>,
+  claim: IPAddressClaim,
+): Address | undefined {
+  const { family, allocatable } = ranges;
+  const free = new FreeIndex(allocatable);
+  for (const { spec } of taken.addresses) {
+    const address = parseAddress(spec.address);
+    if (address?.family === family) free.reserve(address.value);
+  }
+  for (const { claimUid, digits } of taken.reservations) {
+    const value = BigInt(`0x${digits}`);
+    if (claimUid === claim.metadata.uid && includes(allocatable, value) && free.isFree(value))
+      return { family, value };
+  }
+  for (const { digits } of taken.reservations) free.reserve(BigInt(`0x${digits}`));
+  const value = free.lowest();
+  return value === undefined ? undefined : { family, value };
+}
+
+/** C3. */
+function isHalted({ claim, pool, cluster }: ClaimSeen): boolean {
+  return cluster === "paused" || isPaused(claim) || (pool !== undefined && isPaused(pool));
+}
+
+/** Whether releasing the claim releases this address: it is of this claim's name, and not another claim's by uid. */
+function isHeldBy(address: IPAddress, claim: IPAddressClaim): boolean {
+  const owner = claimOwner(address);
+  return address.spec.claimRef.name === claim.metadata.name && (!owner || owner.uid === claim.metadata.uid);
+}
+
+export function claimOwner(address: IPAddress): OwnerReference | undefined {
+  return ownerOf(address, ipAddressClaim);
+}
+
+/** Whether the address bears all that upstream writes on one. An owner missing only because its pool is gone is not missed. */
+function isComplete(address: IPAddress, claim: IPAddressClaim): boolean {
+  const { poolRef } = address.spec;
+  const owner = claimOwner(address);
+  const hasPool = address.metadata.ownerReferences?.some(
+    (ref) =>
+      ref.kind === poolRef.kind &&
+      ref.name === poolRef.name &&
+      ref.apiVersion.startsWith(`${poolRef.apiGroup}/`),
+  );
+  return (
+    (hasFinalizer(address, protectAddress) || isDeleting(address)) &&
+    owner?.uid === claim.metadata.uid &&
+    owner.controller === true &&
+    (hasPool ?? false)
+  );
+}
+
+function doing(...actions: readonly ClaimAction[]): Plan<ClaimAction> {
+  return { actions, conditions: [] };
+}
+
+function waiting(
+  reason: "PoolNotReady" | "PoolExhausted" | "AllocationFailed",
+  message: string,
+): Plan<ClaimAction> {
+  return { actions: [], conditions: [ready("False", reason, message)] };
+}
+
+function ready(status: "True" | "False", reason: string, message: string): ConditionDraft {
+  return { type: "Ready", status, reason, message };
+}

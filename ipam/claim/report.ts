@@ -1,0 +1,54 @@
+import { Fault, isDeleting, setCondition, type Condition, type Plan, type ResourceStore } from "#core";
+import { ipAddressClaim, type IPAddressClaim } from "#proto";
+import type { Seen } from "./observe.ts";
+import type { ClaimAction } from "./plan.ts";
+
+type ClaimStatus = NonNullable<IPAddressClaim["status"]>;
+
+/** The claim's status after a round. Pure; the same object when nothing is to be said. */
+export function claimStatus(
+  seen: Seen,
+  plan: Plan<ClaimAction>,
+  failure: unknown,
+  now: string,
+): ClaimStatus | undefined {
+  if (seen.kind !== "claim" || isDeleting(seen.claim)) return undefined;
+  const have = seen.claim.status;
+  const drafts = [...plan.conditions];
+  if (failure !== undefined) {
+    const fault = Fault.from(failure);
+    // Somebody was faster, or we are being stopped: nothing is known that would be worth saying.
+    if (fault.code === "Conflict" || fault.code === "Cancelled") return have;
+    drafts.splice(0, drafts.length, {
+      type: "Ready",
+      status: "False",
+      reason: "AllocationFailed",
+      message: fault.message,
+    });
+  }
+  if (drafts.length === 0) return have;
+  const conditions = drafts.reduce<readonly Condition[]>(
+    (list, draft) => setCondition(list, draft, now),
+    have?.conditions ?? [],
+  );
+  const isBound = drafts.some(({ type, status }) => type === "Ready" && status === "True");
+  return {
+    ...have,
+    ...(isBound ? { addressRef: { name: seen.claim.metadata.name } } : {}),
+    conditions: [...conditions],
+  };
+}
+
+/** Writes the status if it differs. */
+export async function report(
+  store: ResourceStore,
+  seen: Seen,
+  plan: Plan<ClaimAction>,
+  failure: unknown,
+  now: string,
+): Promise<void> {
+  const status = claimStatus(seen, plan, failure, now);
+  if (seen.kind !== "claim" || status === undefined || status === seen.claim.status) return;
+  if (JSON.stringify(status) === JSON.stringify(seen.claim.status)) return;
+  await store.updateStatus(ipAddressClaim, { ...seen.claim, status });
+}

@@ -1,0 +1,98 @@
+// Who may create the IPAddress for an address: a Lease whose name follows from pool and address alone, so that of any number of
+// processes only one can create it. It lives from before the IPAddress is created until just after.
+//
+//   V1. Whoever creates an IPAddress holds the reservation, and has looked at all IPAddresses of the pool after winning it.
+//   V2. A reservation goes only after its IPAddress exists, or when its claim is gone (by uid). With V1: the next who wins it sees
+//       that IPAddress.
+//   V3. The name depends on the pool's uid and the address's bits, never on how anybody writes them.
+//   V4. A reservation belongs to a claim by uid: after a crash whoever works on that claim goes on with the same address.
+import { Fault, isFault, keyText, leases, listAll, matchLabels, type Lease, type ResourceStore } from "#core";
+import type { IPAddressClaim } from "#proto";
+import { addressDigits, type Address } from "./address.ts";
+import type { Pool, PoolPlace } from "./words.ts";
+
+export interface Reservation {
+  readonly lease: Lease;
+  readonly claimUid: string;
+  /** The claim, for a fresh look. */
+  readonly claim: { readonly namespace: string; readonly name: string };
+  /** The address as 32 hex digits. */
+  readonly digits: string;
+}
+
+const poolLabel = "ipam.pcg.dev/pool-uid";
+const claimLabel = "ipam.pcg.dev/claim-uid";
+
+export class Reservations {
+  readonly #store: ResourceStore;
+  readonly #globalNamespace: string;
+
+  /** Reservations of cluster-scoped pools lie in `globalNamespace`; all who compete must agree on it. */
+  constructor(store: ResourceStore, globalNamespace: string) {
+    this.#store = store;
+    this.#globalNamespace = globalNamespace;
+  }
+
+  /** Holds the address for the claim; true as well when it held it already. False: it is held for another. */
+  async win(place: PoolPlace, pool: Pool, claim: IPAddressClaim, address: Address): Promise<boolean> {
+    const namespace = this.#namespace(place);
+    const name = reservationName(pool, address);
+    const { namespace: claimNamespace = "", name: claimName, uid } = claim.metadata;
+    try {
+      await this.#store.create(leases, {
+        metadata: { namespace, name, labels: { [poolLabel]: pool.metadata.uid, [claimLabel]: uid } },
+        spec: { holderIdentity: keyText({ namespace: claimNamespace, name: claimName }) },
+      });
+      return true;
+    } catch (error) {
+      if (!isFault(error, "AlreadyExists")) throw error;
+      const lease = await this.#store.get(leases, { namespace, name });
+      return lease?.metadata.labels?.[claimLabel] === uid; // V4
+    }
+  }
+
+  /** Lets the claim's reservation of the address go. Twice is once. */
+  async drop(place: PoolPlace, pool: Pool, claim: IPAddressClaim, address: Address): Promise<void> {
+    const key = { namespace: this.#namespace(place), name: reservationName(pool, address) };
+    const lease = await this.#store.get(leases, key);
+    if (lease?.metadata.labels?.[claimLabel] === claim.metadata.uid) await this.remove(lease);
+  }
+
+  /** All reservations of a pool. */
+  async of(place: PoolPlace, pool: Pool, signal?: AbortSignal): Promise<readonly Reservation[]> {
+    const options = {
+      namespace: this.#namespace(place),
+      labels: matchLabels({ [poolLabel]: pool.metadata.uid }),
+    };
+    const { items } = await listAll(this.#store, leases, options, signal);
+    return items.map((lease) => {
+      const holder = lease.spec.holderIdentity ?? "";
+      return {
+        lease,
+        claimUid: lease.metadata.labels?.[claimLabel] ?? "",
+        claim: {
+          namespace: holder.slice(0, holder.indexOf("/")),
+          name: holder.slice(holder.indexOf("/") + 1),
+        },
+        digits: lease.metadata.name.slice(-32),
+      };
+    });
+  }
+
+  /** Removes exactly this one. Gone or replaced already: nothing happens. */
+  async remove(lease: Lease): Promise<void> {
+    const { name, namespace = "", uid } = lease.metadata;
+    await this.#store.delete(leases, { namespace, name }, { uid }).catch((error: unknown) => {
+      if (!isFault(error, "NotFound", "Conflict")) throw Fault.from(error);
+    });
+  }
+
+  #namespace({ key }: PoolPlace): string {
+    return key.namespace ?? this.#globalNamespace;
+  }
+}
+
+/** V3: "ip-<pool uid>-<32 hex digits>". Pure. */
+export function reservationName(pool: Pool, address: Address): string {
+  return `ip-${pool.metadata.uid.toLowerCase()}-${addressDigits(address)}`;
+}
