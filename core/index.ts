@@ -31,3 +31,5 @@ export { sqliteStore, sealedByDefault, type SqliteStoreDeps } from "./store/sqli
 export { keyFileSeal, sealWith, type Seal } from "./store/seal.ts";
 export * as options from "./options/index.ts";
 export * from "./store/helpers.ts";
+export * from "./abort.ts";
+export { kubeStore, type KubeAccess, type KubeConnection, type KubeStoreDeps } from "./store/kube-store.ts";

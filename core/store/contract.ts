@@ -22,12 +22,15 @@ export function storeContract(
 ): void {
   const timeout = Math.max(20_000, 3 * (caps.patienceMs ?? 0));
   describe(`the store contract: ${name}`, { timeout }, () => {
-    let trial: Trial;
+    let trial: Trial | undefined;
     beforeEach(async () => {
       trial = await Trial.begin(make, caps);
     });
-    afterEach(() => trial.end());
-    const the = () => trial;
+    afterEach(async () => {
+      await trial?.end();
+      trial = undefined;
+    });
+    const the = () => trial as Trial;
 
     writes(the);
     watches(the);

@@ -1,4 +1,5 @@
 // What can be written once over any ResourceStore.
+import { linkAbort } from "../abort.ts";
 import { Fault, isFault } from "../fault.ts";
 import { copyJson, sameJson } from "../resource/json.ts";
 import type { Kind } from "../resource/kind.ts";
@@ -142,9 +143,9 @@ export async function waitFor<R extends Resource>(
   options: WaitOptions,
 ): Promise<R | undefined> {
   const { clock, timeoutMs, signal, until = "to be as wanted" } = options;
-  const deadline = new AbortController();
-  const cancel = timeoutMs === undefined ? undefined : clock.after(timeoutMs, () => deadline.abort());
-  const either = signal ? AbortSignal.any([signal, deadline.signal]) : deadline.signal;
+  const line = linkAbort(signal);
+  const cancel = timeoutMs === undefined ? undefined : clock.after(timeoutMs, line.abort);
+  const either = line.signal;
   const doing = `waiting for ${kind.kind} ${keyText(key)} ${until}`;
   try {
     while (!either.aborted) {
@@ -159,7 +160,7 @@ export async function waitFor<R extends Resource>(
     }
   } finally {
     cancel?.();
-    deadline.abort();
+    line.abort();
   }
   if (signal?.aborted) throw new Fault("Cancelled", `${doing} was cancelled`);
   throw new Fault("TimedOut", `${doing}: not after ${timeoutMs} ms`);

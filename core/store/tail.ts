@@ -3,6 +3,7 @@
 //   T1. Events are handed out in the order of their revisions, each once, none missed; what is no longer remembered is Gone.
 //   T2. Nobody is waited for: a follower keeps its own place, and one that falls behind reads the log, until that forgets.
 //   T3. Writes of other processes on the same rows are found by looking, every pollMs while somebody follows.
+import { onAbort } from "../abort.ts";
 import { Fault } from "../fault.ts";
 import type { CancelTimer, Clock } from "../time/clock.ts";
 import { forgotten } from "./memory-rows.ts";
@@ -103,9 +104,10 @@ export class Tail {
   #wait(signal: AbortSignal): Promise<void> {
     this.#look();
     return new Promise((resolve) => {
+      let unlink = () => {};
       const done = () => {
         this.#waiting.delete(done);
-        signal.removeEventListener("abort", done);
+        unlink();
         if (this.#waiting.size === 0) {
           this.#poll?.();
           this.#poll = undefined;
@@ -113,8 +115,8 @@ export class Tail {
         resolve();
       };
       this.#waiting.add(done);
-      signal.addEventListener("abort", done, { once: true });
-      if (signal.aborted || this.#closed) done();
+      unlink = onAbort(signal, done);
+      if (this.#closed) done();
     });
   }
 

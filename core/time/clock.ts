@@ -1,4 +1,5 @@
 // Time comes in as an argument. Production uses `systemClock`; tests move a `fakeClock`.
+import { onAbort } from "../abort.ts";
 import { Fault } from "../fault.ts";
 
 /** Stops a timer. Calling it twice, or after the timer went off, does nothing. */
@@ -23,15 +24,16 @@ export const systemClock: Clock = {
 export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal?.aborted) return reject(new Fault("Cancelled", "waiting was cancelled"));
+    let unlink = () => {};
     const cancel = clock.after(delayMs, () => {
-      signal?.removeEventListener("abort", onAbort);
+      unlink();
       resolve();
     });
-    function onAbort() {
+    if (!signal) return;
+    unlink = onAbort(signal, () => {
       cancel();
       reject(new Fault("Cancelled", "waiting was cancelled"));
-    }
-    signal?.addEventListener("abort", onAbort, { once: true });
+    });
   });
 }
 
