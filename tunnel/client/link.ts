@@ -38,9 +38,13 @@ export async function openLink(deps: LinkDeps, options: LinkOptions, signal: Abo
   if (signal.aborted) throw new Fault("Cancelled", "opening the link was cancelled");
   const { database, close } = await openTunnelDatabase(deps.database);
   const link = new DialledLink(deps, options);
-  await link.open(database, close);
+  const stop = () => void link.close();
+  await link.open(database, async () => {
+    signal.removeEventListener("abort", stop);
+    await close();
+  });
+  signal.addEventListener("abort", stop);
   if (signal.aborted) await link.close();
-  else signal.addEventListener("abort", () => void link.close(), { once: true });
   return link;
 }
 

@@ -42,15 +42,19 @@ export async function openHub(
 ): Promise<Hub & { readonly port: number }> {
   if (signal.aborted) throw new Fault("Cancelled", "opening the hub was cancelled");
   const { database, close } = await openTunnelDatabase(deps.database);
-  const hub = new ListeningHub(deps, options, database, close);
+  const stop = () => void hub.close();
+  const hub = new ListeningHub(deps, options, database, async () => {
+    signal.removeEventListener("abort", stop);
+    await close();
+  });
   try {
     await hub.open();
   } catch (error) {
     await hub.close();
     throw error;
   }
+  signal.addEventListener("abort", stop);
   if (signal.aborted) await hub.close();
-  else signal.addEventListener("abort", () => void hub.close(), { once: true });
   return hub;
 }
 
