@@ -8,6 +8,7 @@
 // Not here: admission webhooks, RBAC (who is let in may do everything), subresources but status, protobuf, OpenAPI v2, conversion
 // between versions of a kind (the store's affair). Server-side apply knows appliers only (see serve/apply.ts).
 import { randomUUID } from "node:crypto";
+import { setMaxListeners } from "node:events";
 import {
   createServer as createHttpServer,
   type IncomingMessage,
@@ -71,6 +72,7 @@ export async function serveStore(store: ResourceStore, options: ServeOptions): P
   const kinds = new ServedKinds();
   kinds.add(options.kinds);
   const closing = new AbortController();
+  setMaxListeners(0, closing.signal); // every watch listens
   const handle = handler(
     {
       desk: { store, clock, uid: randomUUID },
@@ -79,7 +81,7 @@ export async function serveStore(store: ResourceStore, options: ServeOptions): P
       log,
       version,
       bodyLimit: options.bodyLimit ?? 3 * 1024 * 1024,
-      watches: { longestMs: 30 * 60_000, slowMs: options.slowWatcherMs ?? 30_000 },
+      watches: { longestMs: 30 * 60_000, slowMs: options.slowWatcherMs ?? 30_000, bookmarkMs: 60_000 },
     },
     closing.signal,
   );

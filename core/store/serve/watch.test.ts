@@ -92,6 +92,23 @@ describe("a watch over HTTP", () => {
     await store.close();
   });
 
+  it("that is silent for a minute says where it stands, if the client wants to hear it", async () => {
+    const clock = fakeClock();
+    const served = await serve(the.store, { clock });
+    const follower = await follow("?watch=1&allowWatchBookmarks=true", {}, served.url);
+    const other = await follow("?watch=1", {}, served.url);
+    await the.ask(`POST ${path}`, widget("a"));
+    for (const each of [follower, other]) expect(await each.story(1)).toEqual(["ADDED a"]);
+    await clock.advance(60_000);
+    const [, bookmark] = await follower.events(2);
+    expect(bookmark).toMatchObject({
+      type: "BOOKMARK",
+      object: { kind: "Widget", metadata: { resourceVersion: await revision() } },
+    });
+    expect(other.seen).toBe(1);
+    await served.close();
+  });
+
   it("ends when its time is up", async () => {
     const clock = fakeClock();
     const served = await serve(the.store, { clock });
@@ -120,7 +137,7 @@ describe("a watch over HTTP", () => {
     for (let i = 0; i < 40; i++)
       await the.store.create(widgets, { metadata: { name: `w${i}`, namespace: "n" }, spec: { note } });
     await quick.events(40);
-    await waitFor(() => clock.pending > 2); // two watches' ends, and the slow one's patience
+    await waitFor(() => clock.pending > 4); // two watches' ends and bookmarks, and the slow one's patience
     await clock.advance(5000);
     slow.resume();
     await slow.end();

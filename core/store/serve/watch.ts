@@ -3,11 +3,13 @@
 //   W1. A client that reads slowly slows nobody but itself: nothing is taken from the store while the line is full, and a line that
 //       stays full for slowMs is cut. The client then resumes where it was, or is told Gone and lists again.
 //   W2. An expired revision is an ERROR event with a Status of code 410, as clients expect, and then the end.
-//   W3. A watch ends when the client goes, when its time is up, or when the server closes; quietly in all three cases.
+//   W3. A line with nothing to say gets a bookmark every bookmarkMs, if the client wants bookmarks: it tells a living line from a dead one.
+//   W4. A watch ends when the client goes, when its time is up, or when the server closes; quietly in all three cases.
 import type { ServerResponse } from "node:http";
 import { Fault, isFault } from "../../fault.ts";
 import { toJson } from "../../json.ts";
 import type { Resource } from "../../resource/meta.ts";
+import type { CancelTimer, Clock } from "../../time/clock.ts";
 import type { WatchEvent } from "../store.ts";
 import { bookmarkBody, objectBody, type Rendering } from "./answer.ts";
 import { fieldsMatch, flag, onlyName, selecting, whole, type Selecting } from "./options.ts";
@@ -19,9 +21,11 @@ export interface WatchLimits {
   readonly longestMs: number;
   /** How long a client may not read, milliseconds. */
   readonly slowMs: number;
+  /** How long a line may be silent, milliseconds. */
+  readonly bookmarkMs: number;
 }
 
-/** Streams events to the client until W3. The caller has answered nothing yet. */
+/** Streams events to the client until W4. The caller has answered nothing yet. */
 export async function watch(
   desk: Desk,
   ask: Ask,
@@ -32,7 +36,15 @@ export async function watch(
 ): Promise<void> {
   const wanted = selecting(ask.query, ask.kind);
   const asked = whole(ask.query, "timeoutSeconds");
-  const line = new Line(desk, response, limits.slowMs);
+  let at: string | undefined; // where a client that has read everything so far may resume
+  const bookmark = (revision: string, initialEnd = false) => ({
+    type: "BOOKMARK",
+    object: bookmarkBody(ask.kind, revision, { ...rendering, now: 0 }, initialEnd),
+  });
+  const bookmarks = flag(ask.query, "allowWatchBookmarks");
+  const line = new Line(desk.clock, response, limits, () =>
+    bookmarks && at !== undefined ? bookmark(at) : undefined,
+  );
   const ended = new AbortController();
   const end = () => ended.abort();
   const cancelTimer = desk.clock.after(asked ? asked * 1000 : limits.longestMs, end);
@@ -50,24 +62,31 @@ export async function watch(
     response.writeHead(200, { "content-type": "application/json", "cache-control": "no-cache, private" });
     response.flushHeaders();
     for await (const event of following(desk, ask, wanted, ended.signal)) {
-      if (event.type !== "Bookmark") await send(event.type.toUpperCase(), event.object);
-      else if ("initialEnd" in event || flag(ask.query, "allowWatchBookmarks")) {
-        const body = bookmarkBody(ask.kind, event.revision, { ...rendering, now: 0 }, "initialEnd" in event);
-        await line.send({ type: "BOOKMARK", object: body });
-      }
+      if (event.type !== "Initial") at = event.revision;
+      if (event.type === "Initial") await send("ADDED", event.object);
+      else if (event.type === "Begin") {
+        if (event.marked) await line.send(bookmark(event.revision, true));
+      } else if (event.type !== "Bookmark") await send(event.type.toUpperCase(), event.object);
+      else if (bookmarks) await line.send(bookmark(event.revision));
     }
   } catch (error) {
     if (!ended.signal.aborted)
       await line.send({ type: "ERROR", object: statusOf(expired(error), { kind: ask.kind }) }); // W2
   } finally {
     cancelTimer();
+    line.close();
     signal.removeEventListener("abort", end);
     ended.abort();
     response.end();
   }
 }
 
-type Sent = WatchEvent | { readonly type: "Bookmark"; readonly revision: string; readonly initialEnd: true };
+type Sent =
+  | WatchEvent
+  /** Something that was there before the watch. Its revision is no place to resume from. */
+  | { readonly type: "Initial"; readonly object: Resource }
+  /** From here on everything is new. `marked`: the client wants to hear of it. */
+  | { readonly type: "Begin"; readonly revision: string; readonly marked: boolean };
 
 /** The events a client sees: first what is there already, if it did not say from where, then what changes. */
 async function* following(desk: Desk, ask: Ask, wanted: Selecting, signal: AbortSignal): AsyncIterable<Sent> {
@@ -84,11 +103,11 @@ async function* following(desk: Desk, ask: Ask, wanted: Selecting, signal: Abort
     const list = await desk.store.list(kind, { ...scope, ...(name === undefined ? {} : { name }) }, signal);
     for (const object of list.items.filter((item) => fieldsMatch(wanted.fields, item))) {
       seen.add(object.metadata.uid);
-      yield { type: "Added", object, revision: object.metadata.resourceVersion };
+      yield { type: "Initial", object };
     }
     after = list.revision;
-    if (initial) yield { type: "Bookmark", revision: after, initialEnd: true };
   }
+  yield { type: "Begin", revision: after, marked: initial };
   for await (const event of desk.store.watch(kind, { after, ...scope }, signal)) {
     const shown = event.type === "Bookmark" ? event : selected(event, wanted, seen);
     if (shown) yield shown;
@@ -119,20 +138,26 @@ function expired(error: unknown): unknown {
     : error;
 }
 
-/** A response that is written as fast as it is read (W1). */
+/** A response that is written as fast as it is read (W1), and is never silent for long (W3). */
 class Line {
-  readonly #desk: Desk;
+  readonly #clock: Clock;
   readonly #response: ServerResponse;
-  readonly #slowMs: number;
+  readonly #limits: WatchLimits;
+  readonly #sign: () => unknown;
+  #cancel: CancelTimer = () => {};
 
-  constructor(desk: Desk, response: ServerResponse, slowMs: number) {
-    this.#desk = desk;
+  /** `sign` gives what to say into a silence, or undefined to leave it. */
+  constructor(clock: Clock, response: ServerResponse, limits: WatchLimits, sign: () => unknown) {
+    this.#clock = clock;
     this.#response = response;
-    this.#slowMs = slowMs;
+    this.#limits = limits;
+    this.#sign = sign;
+    this.#rest();
   }
 
   /** Resolves once there is room for more, or the line is cut. */
   async send(event: unknown): Promise<void> {
+    this.#rest();
     if (this.#response.destroyed || this.#response.write(`${toJson(event)}\n`)) return;
     await new Promise<void>((resolve) => {
       const done = () => {
@@ -140,8 +165,21 @@ class Line {
         this.#response.off("drain", done).off("close", done);
         resolve();
       };
-      const cancel = this.#desk.clock.after(this.#slowMs, () => this.#response.destroy()); // "close" follows
+      const cancel = this.#clock.after(this.#limits.slowMs, () => this.#response.destroy()); // "close" follows
       this.#response.once("drain", done).once("close", done);
+    });
+  }
+
+  close(): void {
+    this.#cancel();
+  }
+
+  #rest(): void {
+    this.#cancel();
+    this.#cancel = this.#clock.after(this.#limits.bookmarkMs, () => {
+      this.#rest();
+      const sign = this.#response.writableNeedDrain || !this.#response.headersSent ? undefined : this.#sign();
+      if (sign !== undefined) this.#response.write(`${toJson(sign)}\n`);
     });
   }
 }
