@@ -4,19 +4,15 @@
 //   C2. A cluster is gone when its gateway says Deleted; it is listed for 72 hours more, then forgotten.
 //   C3. A name is unique in its project among the clusters that are not gone.
 //   C4. Who may speak of a cluster: its gateway, and its own agent. Others are not heard.
-import type { Clock, Database, Logger, Problem, Row, Transaction } from "#core";
+import type { Clock, Database, Logger, Problem, Transaction } from "#core";
 import type { Seal } from "#core/store/seal.ts";
 import type { SpaSpec } from "#proto/kinds/spa.ts";
-import {
-  clusterStatusSchema,
-  heartbeatSchema,
-  type ClusterStatus,
-  type DesiredCluster,
-  type Heartbeat,
-} from "#proto/messages.ts";
+import { type ClusterStatus, type DesiredCluster, type Heartbeat } from "#proto/messages.ts";
 import type { Authority } from "./authority.ts";
-import { isPivoted, type ClusterSeen } from "./cluster-view.ts";
-import { annotations, desiredCluster, hashOf, specOf, type DesireContext } from "./desired.ts";
+import { clusterOf, type Cluster, type ClusterRow } from "./cluster-rows.ts";
+import { isPivoted } from "./cluster-view.ts";
+import { annotations } from "./annotations.ts";
+import { desiredCluster, hashOf, specOf, type DesireContext } from "./desired.ts";
 import type { Enrolment } from "./enrolment.ts";
 import type { Events, Subject } from "./events.ts";
 import { accountUid, type Overlord, type Overlords } from "./overlords.ts";
@@ -26,24 +22,6 @@ import { taken, type Caller, type Tenants } from "./tenants.ts";
 import { newUid } from "./uid.ts";
 
 export const tombstoneMs = 72 * 3_600_000;
-
-export interface Cluster {
-  readonly uid: string;
-  readonly tenantUid: string;
-  readonly projectUid: string;
-  readonly overlordUid: string;
-  readonly name: string;
-  readonly entity: ClusterEntity;
-  readonly spec: SpaSpec;
-  readonly counter: number;
-  readonly seen: ClusterSeen;
-  readonly heartbeatAt: number | undefined;
-  readonly heartbeat: Heartbeat | undefined;
-  readonly createdAt: number;
-  readonly modifiedAt: number;
-  readonly deleteRequestedAt: number | undefined;
-  readonly deletedAt: number | undefined;
-}
 
 /** One document to send: what is wanted now, and to whom. */
 export interface Unsent {
@@ -75,28 +53,6 @@ export interface Clusters {
   maySpeak(from: Speaker, clusterUid: string): Promise<boolean>;
   /** Forgets tombstones older than 72 h. */
   sweep(): Promise<void>;
-}
-
-interface ClusterRow extends Row {
-  uid: string;
-  tenant_uid: string;
-  project_uid: string;
-  overlord_uid: string;
-  name: string;
-  entity: string;
-  spec: string;
-  counter: number;
-  enrolment_token: Buffer | null;
-  published_gateway: number;
-  published_agent: number;
-  gateway_status: string | null;
-  agent_status: string | null;
-  heartbeat_at: number | null;
-  heartbeat: string | null;
-  created_at: number;
-  modified_at: number;
-  delete_requested_at: number | null;
-  deleted_at: number | null;
 }
 
 export interface ClusterDeps {
@@ -157,7 +113,7 @@ export function clusterDesk(deps: ClusterDeps): Clusters {
         "SELECT * FROM clusters WHERE tenant_uid = ?1 AND (?2 IS NULL OR project_uid = ?2) AND (?3 IS NULL OR name = ?3) ORDER BY created_at DESC, rowid DESC",
         ...[caller.tenantUid, caller.projectUid ?? null, name ?? null],
       );
-      return rows.map(cluster);
+      return rows.map(clusterOf);
     },
 
     async get(caller, uid) {
@@ -165,7 +121,7 @@ export function clusterDesk(deps: ClusterDeps): Clusters {
       const mine = row?.tenant_uid === caller.tenantUid;
       if (!row || !mine || (caller.projectUid !== undefined && caller.projectUid !== row.project_uid))
         throw notFound("cluster", uid);
-      return cluster(row);
+      return clusterOf(row);
     },
 
     async change(caller, uid, edit) {
@@ -182,7 +138,7 @@ export function clusterDesk(deps: ClusterDeps): Clusters {
             `cluster '${row.name}' is being deleted; it cannot be changed any more`,
           );
         }
-        const before = cluster(row);
+        const before = clusterOf(row);
         const entity = edit(before.entity);
         const spec = wanted(entity, contextFor(before, overlord, entity));
         if (spec.clusterName !== row.name) {
@@ -237,7 +193,7 @@ export function clusterDesk(deps: ClusterDeps): Clusters {
         uid ?? null,
       );
       return rows.flatMap((row) => {
-        const known = cluster(row);
+        const known = clusterOf(row);
         const action = known.deleteRequestedAt === undefined ? ("Create" as const) : ("Delete" as const);
         const token =
           row.enrolment_token && Buffer.from(seal.open(row.enrolment_token, `token ${row.uid}`)).toString();
@@ -416,31 +372,4 @@ export function invalid(problems: readonly Problem[]): Refusal {
 
 function speaksFor(from: Speaker, row: ClusterRow): boolean {
   return from.role === "gateway" ? row.overlord_uid === from.uid : row.uid === from.uid;
-}
-
-function cluster(row: ClusterRow): Cluster {
-  const status = (text: string | null) =>
-    text === null ? undefined : clusterStatusSchema.parse(JSON.parse(text));
-  return {
-    uid: row.uid,
-    tenantUid: row.tenant_uid,
-    projectUid: row.project_uid,
-    overlordUid: row.overlord_uid,
-    name: row.name,
-    entity: JSON.parse(row.entity) as ClusterEntity,
-    spec: JSON.parse(row.spec) as SpaSpec,
-    counter: row.counter,
-    seen: {
-      gateway: status(row.gateway_status),
-      agent: status(row.agent_status),
-      deleteRequested: row.delete_requested_at !== null,
-      deleted: row.deleted_at !== null,
-    },
-    heartbeatAt: row.heartbeat_at ?? undefined,
-    heartbeat: row.heartbeat === null ? undefined : heartbeatSchema.parse(JSON.parse(row.heartbeat)),
-    createdAt: row.created_at,
-    modifiedAt: row.modified_at,
-    deleteRequestedAt: row.delete_requested_at ?? undefined,
-    deletedAt: row.deleted_at ?? undefined,
-  };
 }

@@ -17,7 +17,7 @@ export {
 } from "./client.ts";
 export { annotations as clusterAnnotations } from "./annotations.ts";
 export { vcenterCredential } from "./desired.ts";
-export { planeOptions, planeOptionsPage, type PlaneSettings } from "./options.ts";
+export { planeOptions, type PlaneSettings } from "./options.ts";
 export { openGrpcHub } from "./grpc-hub.ts";
 export type { HealthLimits } from "./health.ts";
 export {

@@ -1,7 +1,7 @@
 // From the plane's records to the bodies of the REST face. Pure.
 import { formatTime } from "#core";
 import { viewOf } from "../cluster-view.ts";
-import type { Cluster } from "../clusters.ts";
+import type { Cluster } from "../cluster-rows.ts";
 import type { StoredEvent, Subject } from "../events.ts";
 import { healthOf, healthWord, type HealthLimits } from "../health.ts";
 import { accountUid, type Overlord } from "../overlords.ts";
