@@ -97,14 +97,14 @@ test("objects are exactly what the in-cluster provider writes", async () => {
   }
   // uids, times and revisions are the store's; the claim's Ready condition is ours on purpose (the contract asks for it).
   const plain = (object: Resource) => {
-    const { uid: _u, creationTimestamp: _c, resourceVersion: _r, ...metadata } = object.metadata;
+    const { uid: _u, creationTimestamp: _c, resourceVersion: _r, ...meta } = object.metadata;
     const { conditions: _s, ...status } = (object.status ?? {}) as { conditions?: unknown };
     const { apiVersion, kind, spec } = object;
     return {
       apiVersion,
       kind,
       spec,
-      metadata: translated,
+      metadata: translated(meta),
       ...(Object.keys(status).length > 0 ? { status } : {}),
     };
   };
