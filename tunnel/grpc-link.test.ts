@@ -139,7 +139,7 @@ describe("a link over gRPC", () => {
   });
 });
 
-/** A TCP relay that resets each connection after so many bytes towards the plane. */
+/** A TCP relay that resets each connection after so many bytes towards the plane, in the middle of a frame. */
 async function breakingRelay(
   to: number,
   bytes: number,
@@ -158,8 +158,11 @@ async function breakingRelay(
       left -= chunk.length;
       if (left > 0) return far.write(chunk);
       broken++;
-      near.resetAndDestroy();
-      return far.resetAndDestroy();
+      near.pause();
+      // The last piece in the middle of a frame; time for the plane to read it, or no connection would ever bring it further.
+      return far.write(chunk.subarray(0, chunk.length / 2), () =>
+        setTimeout(() => (near.resetAndDestroy(), far.resetAndDestroy()), 5),
+      );
     });
     far.on("data", (chunk) => near.write(chunk));
   });
