@@ -190,7 +190,9 @@ class KubeStore implements OwnedStore {
         }
       }
     } catch (error) {
-      if (!signal.aborted) throw error;
+      if (signal.aborted) return;
+      if (!isFault(error, "TimedOut")) throw error;
+      throw new Fault("Unavailable", error.message, { cause: error }); // whoever follows knows two ends: this and Gone
     }
   }
 
@@ -277,7 +279,13 @@ function received<R extends Resource>(kind: Kind<R>, body: unknown): R {
 }
 
 function told<R extends Resource>(kind: Kind<R>, line: string, doing: string): WatchEvent<R> {
-  const { type, object } = JSON.parse(line) as { type: string; object: Resource & { code?: number } };
+  let read: { type: string; object: Resource & { code?: number } };
+  try {
+    read = JSON.parse(line) as typeof read;
+  } catch (cause) {
+    throw new Fault("Unavailable", `${doing}: the server's answer is no watch`, { cause });
+  }
+  const { type, object } = read;
   const event = (name: "Added" | "Modified" | "Deleted") => {
     const ours = received(kind, object);
     return { type: name, object: ours, revision: ours.metadata.resourceVersion };

@@ -36,8 +36,15 @@ export async function connectionFrom(access: KubeAccess): Promise<KubeConnection
   return fromKubeconfig(text, `the kubeconfig ${path}`, dirname(resolve(path)));
 }
 
-interface Named<Part extends string, T> {
-  readonly entries: readonly ({ readonly name?: string } & { readonly [part in Part]?: T })[] | undefined;
+/** The parts of a kubeconfig that are read here. */
+interface Kubeconfig {
+  readonly "current-context"?: string;
+  readonly contexts?: readonly {
+    readonly name?: string;
+    readonly context?: { readonly cluster?: string; readonly user?: string };
+  }[];
+  readonly clusters?: readonly { readonly name?: string; readonly cluster?: KubeconfigCluster }[];
+  readonly users?: readonly { readonly name?: string; readonly user?: KubeconfigUser }[];
 }
 
 interface KubeconfigCluster {
@@ -72,10 +79,10 @@ async function fromKubeconfig(
   const config = parsed(text, name);
   const problems: Problem[] = [];
   const current = config["current-context"];
-  const context = find<"context", { cluster?: string; user?: string }>(config.contexts, "context", current);
+  const context = config.contexts?.find(({ name: each }) => each === current)?.context;
   if (!context)
     problems.push({ field: "current-context", message: `there is no context "${current ?? ""}"` });
-  const cluster = find<"cluster", KubeconfigCluster>(config.clusters, "cluster", context?.cluster);
+  const cluster = config.clusters?.find(({ name: each }) => each === context?.cluster)?.cluster;
   if (context && !cluster?.server) {
     problems.push({
       field: "clusters",
@@ -83,7 +90,7 @@ async function fromKubeconfig(
     });
   }
   if (problems.length > 0 || !cluster?.server) throw invalid(name, problems);
-  const user = find<"user", KubeconfigUser>(config.users, "user", context?.user) ?? {};
+  const user = config.users?.find(({ name: each }) => each === context?.user)?.user ?? {};
   if (user.exec || user["auth-provider"]) return byClientNode(text, cluster, folder);
 
   const pem = (data: string | undefined, file: string | undefined) => content(data, file, folder, name);
@@ -139,13 +146,6 @@ async function byClientNode(
   };
 }
 
-interface Kubeconfig {
-  readonly "current-context"?: string;
-  readonly contexts?: Named<"context", never>["entries"];
-  readonly clusters?: Named<"cluster", never>["entries"];
-  readonly users?: Named<"user", never>["entries"];
-}
-
 function parsed(text: string, name: string): Kubeconfig {
   let value: unknown;
   try {
@@ -156,15 +156,6 @@ function parsed(text: string, name: string): Kubeconfig {
   if (typeof value !== "object" || value === null)
     throw invalid(name, [{ field: "", message: "it is empty" }]);
   return value as Kubeconfig;
-}
-
-function find<Part extends string, T>(
-  entries: Named<Part, T>["entries"] | readonly { readonly name?: string }[],
-  part: Part,
-  name: string | undefined,
-): T | undefined {
-  const entry = (entries as Named<Part, T>["entries"])?.find((each) => each.name === name);
-  return entry?.[part] as T | undefined;
 }
 
 async function content(
