@@ -9,7 +9,7 @@ export { acceptDesired, desiredToSpa, type Accepted } from "./desired.ts";
 export { memoryEventShelf, type EventShelf, type StoredEvent } from "./events.ts";
 export { eventMigration, sqliteEventShelf } from "./sqlite-events.ts";
 export { defaultImages, providerNamespace } from "./providers.ts";
-export { milestoneTitles, deletionTitles } from "./milestones.ts";
+export { milestoneTitles, deletionTitles } from "#proto/render/titles.ts";
 
 export interface Jet {
   readonly controllers: readonly Controller[];

@@ -5,25 +5,7 @@
 //   M3. Failed does not exist. InProgress carries the last error and the next try; Blocked waits for a person, and is retried too.
 import { backoffDelay, formatTime, type BackoffOptions } from "#core";
 import type { Milestone } from "#proto";
-
-export const milestoneTitles = {
-  ImageResolutionDone: "Customizing Image",
-  CloudInfrastructureReady: "Creating Infrastructure",
-  BootstrappingDone: "Adding Control Plane Node",
-  KubeConfigReady: "Preparing Kubeconfig",
-  ImagePullSecretPropagationDone: "Installing Agent",
-  PivotCompleted: "Transferring Management",
-  ControlPlaneNodeAdditionDone: "Adding Control Plane Nodes",
-  WorkerNodeAdditionDone: "Adding Worker Nodes",
-} as const;
-
-/** On the way down. */
-export const deletionTitles = {
-  ManagementReturned: "Taking Management Back",
-  WorkerNodeDeletionDone: "Removing Worker Nodes",
-  ControlPlaneNodeDeletionDone: "Removing Control Plane Nodes",
-  ResourcesReleased: "Releasing Resources",
-} as const;
+import { deletionTitles, milestoneTitles } from "#proto/render/titles.ts";
 
 export type MilestoneKey = keyof typeof milestoneTitles | keyof typeof deletionTitles;
 export const milestoneKeys = Object.keys(milestoneTitles) as (keyof typeof milestoneTitles)[];

@@ -1,5 +1,6 @@
 // Which pools of addresses a cluster needs, and how many addresses from each. Pure; Jet leases them, the agent refers to them.
-import type { Placement, SpaSpec } from "../kinds/spa.ts";
+import type { Placement } from "../kinds/spa.ts";
+import type { DesiredState } from "../kinds/spectro-cluster.ts";
 import { boundedName, contentHash } from "./shape.ts";
 
 export interface PoolRef {
@@ -40,17 +41,17 @@ function samePool(a: PoolRef, b: PoolRef): boolean {
 }
 
 /** Whether the API's endpoint is an address that we take from the control plane's pool. */
-export function takesVip(spec: SpaSpec): boolean {
+export function takesVip(spec: DesiredState): boolean {
   const { type, host } = spec.network.endpoint;
   return type === "VIP" && !host && parentOf(controlPlanePlacement(spec)) !== undefined;
 }
 
-export function controlPlanePlacement(spec: SpaSpec): Placement {
+export function controlPlanePlacement(spec: DesiredState): Placement {
   return spec.controlPlane.placement ?? spec.placement;
 }
 
 /** All needs of a cluster; the control plane's first. Placements that share a parent share a child. Empty without static addresses. */
-export function addressNeeds(spec: SpaSpec): AddressNeed[] {
+export function addressNeeds(spec: DesiredState): AddressNeed[] {
   const users = [
     {
       placement: controlPlanePlacement(spec),
@@ -88,14 +89,14 @@ export function addressNeeds(spec: SpaSpec): AddressNeed[] {
 }
 
 /** The control plane's child pool bears the cluster's name; a further one adds a hash of its parent. */
-export function childPoolName(spec: SpaSpec, parent: PoolRef): string {
+export function childPoolName(spec: DesiredState, parent: PoolRef): string {
   const main = parentOf(controlPlanePlacement(spec));
   if (main && samePool(main, parent)) return spec.clusterName;
   return boundedName(spec.clusterName, `-${contentHash(parent).slice(0, 6)}`, 63);
 }
 
 /** The child pool from which a placement's machines take their addresses; undefined with DHCP. */
-export function poolFor(spec: SpaSpec, placement: Placement): string | undefined {
+export function poolFor(spec: DesiredState, placement: Placement): string | undefined {
   const parent = parentOf(placement);
   return parent && childPoolName(spec, parent);
 }

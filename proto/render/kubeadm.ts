@@ -1,5 +1,5 @@
 // The part of a kubeadm configuration that control planes and workers share.
-import type { SpaSpec } from "../kinds/spa.ts";
+import type { DesiredState } from "../kinds/spectro-cluster.ts";
 
 export interface NodeWishes {
   readonly labels?: Readonly<Record<string, string>> | undefined;
@@ -26,7 +26,7 @@ export function nodeRegistration({ labels, taints }: NodeWishes): object {
 }
 
 /** Users, clocks and host names of every node. */
-export function nodeBasics(spec: SpaSpec): object {
+export function nodeBasics(spec: DesiredState): object {
   const { sshKeys, ntpServers } = spec.access;
   return {
     users: sshKeys?.length

@@ -1,13 +1,14 @@
 // A machine as CAPV wants it described. Used for the control plane (by Jet) and for worker pools (by the agent).
 import { apiVersionOf, type Draft, type Resource } from "#core";
-import type { Placement, SpaSpec } from "../kinds/spa.ts";
+import type { Placement } from "../kinds/spa.ts";
+import type { DesiredState } from "../kinds/spectro-cluster.ts";
 import { poolFor } from "./addresses.ts";
 import { templateName, words } from "./names.ts";
 import { dropEmpty } from "./shape.ts";
 
 export interface MachineShape {
   readonly placement: Placement;
-  readonly instance: SpaSpec["controlPlane"]["instance"];
+  readonly instance: DesiredState["controlPlane"]["instance"];
   /** The VM template's inventory path. */
   readonly template: string;
 }
@@ -15,7 +16,7 @@ export interface MachineShape {
 /** A VSphereMachineTemplate named by its content: `base`-<hash>. */
 export function machineTemplate(
   kind: { readonly group: string; readonly version: string; readonly kind: string },
-  spec: SpaSpec,
+  spec: DesiredState,
   namespace: string,
   base: string,
   shape: MachineShape,
@@ -34,7 +35,7 @@ export function machineTemplate(
 }
 
 /** The spec of one machine. Pure. */
-export function machineSpec(spec: SpaSpec, { placement, instance, template }: MachineShape): object {
+export function machineSpec(spec: DesiredState, { placement, instance, template }: MachineShape): object {
   const pool = poolFor(spec, placement);
   return dropEmpty({
     server: spec.cloud.server,
