@@ -92,7 +92,7 @@ program.addCommand(
     "run the reference plane",
     async () => helpText((await import("#plane")).planeOptions),
     async (argv) => {
-      const { runPlane, planeCode } = await import("./commands/programs.ts");
+      const { runPlane, planeCode } = await import("./commands/plane.ts");
       if (argv[0] === "code") await planeCode(world, argv.slice(1));
       else await runPlane(world, argv);
     },
@@ -104,7 +104,7 @@ program.addCommand(
     "run the gateway; `pcg gateway pair CODE` binds it to a plane",
     async () => helpText((await import("#gateway")).gatewayOptions),
     async (argv) => {
-      const { runGateway, pairGateway } = await import("./commands/programs.ts");
+      const { runGateway, pairGateway } = await import("./commands/gateway.ts");
       if (argv[0] === "pair") await pairGateway(world, argv[1], argv.slice(2));
       else await runGateway(world, argv);
     },

@@ -91,7 +91,9 @@ export function exitCodeOf(code: FaultCode): 1 | 2 | 3 {
 /** An error in the words of the user, all mistakes listed; the stack only with --debug. */
 export function errorText(error: unknown, debug: boolean): string {
   const fault = Fault.from(error);
-  const problems = fault.problems.map(({ field, message }) => `  ${field}: ${message}`);
+  const problems = fault.problems
+    .filter(({ message }) => !fault.message.includes(message)) // some messages list them already
+    .map(({ field, message }) => `  ${field}: ${message}`);
   const stack = debug ? [fault.stack ?? "", ...causes(fault)] : [];
   return [`pcg: ${fault.message}`, ...problems, ...stack].join("\n");
 }

@@ -4,6 +4,7 @@ import { lookup } from "node:dns/promises";
 import { request as httpRequest } from "node:http";
 import { request as httpsRequest } from "node:https";
 import { join } from "node:path";
+import { isIP } from "node:net";
 import { connect } from "node:tls";
 import { Fault, type Clock, type Logger } from "#core";
 import { keyFileSeal } from "#core/store/seal.ts";
@@ -102,7 +103,7 @@ export async function doctorPorts(
       return worstGaps(targets, gaps).map((gap) => ({ object: gap.path, privileges: gap.missing }));
     },
     async pools() {
-      const store = await kubeStore(await readFile(join(dataDir, "kubeconfig"), "utf8"), { clock, log });
+      const store = await kubeStore(await readFile(join(dataDir, "kubeconfig"), "utf8"), { clock });
       try {
         const pools = await poolsOf(store);
         return pools.map(({ name, namespace, free, used }) => ({
@@ -131,7 +132,7 @@ function tlsTo(
       port: Number(at.port),
       ...trust,
       ALPNProtocols: ["h2"],
-      servername: at.hostname,
+      ...(isIP(at.hostname) ? {} : { servername: at.hostname }),
     });
     const onAbort = () =>
       socket.destroy(new Fault("TimedOut", `${address} did not answer in ${patienceMs / 1000} s`));

@@ -65,7 +65,7 @@ export function openLine(
           },
         }),
       },
-      {},
+      { identity: { role: first.role, uid: first.uid, tenantUid: first.tenantUid } },
       signal,
     );
     for (const [topic, handler] of Object.entries(options.handlers)) made.handle(topic, handler);

@@ -22,7 +22,7 @@ import { keyFileSeal, type Seal } from "#core/store/seal.ts";
 import { kubeStore } from "#core/store/kube-store.ts";
 import { sqliteStore } from "#core/store/sqlite-store.ts";
 import { ipamControllers, poolRoom } from "#ipam";
-import { eventMigration, makeJet, sqliteEventShelf } from "#jet";
+import { eventMigration, makeJet, sqliteEventShelf, type Pools } from "#jet";
 import { desiredClusterTopic } from "#proto";
 import type { Link } from "#tunnel";
 import { pair, validity, type Identity } from "#tunnel/identity/index.ts";
@@ -109,8 +109,8 @@ export async function startGateway(
       {
         store,
         cloudFor: vsphereClouds(sessions),
-        pools: { room: (ref) => poolRoom(store, ref) },
-        workloads: { connect: (kubeconfig) => kubeStore(kubeconfig, { clock, log }) },
+        pools: parentPools(store),
+        workloads: { connect: (kubeconfig) => kubeStore(kubeconfig, { clock }) },
         outlet,
         events: sqliteEventShelf(database),
         crds: crdObjects,
@@ -214,7 +214,7 @@ async function openStore(
       "controlPlane.mode external needs controlPlane.kubeconfig: the management cluster's kubeconfig",
     );
   }
-  return kubeStore(await pemFile(kubeconfig, "controlPlane.kubeconfig"), { clock, log });
+  return kubeStore(await pemFile(kubeconfig, "controlPlane.kubeconfig"), { clock });
 }
 
 export async function pemFile(path: string, option: string): Promise<string> {
@@ -262,6 +262,23 @@ function identityFacts(identity: Identity | undefined): Pick<PulseFacts, "identi
   if (!identity) return {};
   const { uid, tenantUid, certificate } = identity;
   return { identity: { uid, tenantUid, certificateExpires: formatTime(validity(certificate).untilMs) } };
+}
+
+/** A pool whose ranges cannot be read has no room; its own condition says why. */
+function parentPools(store: OwnedStore): Pools {
+  return {
+    async room(ref) {
+      const room = await poolRoom(store, ref);
+      switch (room.kind) {
+        case "room":
+          return { total: room.total, free: room.free };
+        case "wrong":
+          return { total: 0, free: 0 };
+        case "missing":
+          return undefined;
+      }
+    },
+  };
 }
 
 async function linkFacts(link: Link | undefined): Promise<Pick<PulseFacts, "link">> {

@@ -6,6 +6,7 @@ import {
   sleep,
   backoffDelay,
   Fault,
+  isFault,
   type Clock,
   type Logger,
   type ResourceStore,
@@ -65,7 +66,12 @@ export async function runAgent(pod: AgentPod, deps: AgentProgramDeps, outer: Abo
           [desiredClusterTopic]: async (message) => {
             const signingKey = line.identity()?.signingKey ?? pod.files["signingKey"];
             if (!signingKey) throw new Fault("Unavailable", "the plane's signing key is not known yet");
-            await agent.accept(message.body, (document) => verifyDesired(document, signingKey));
+            try {
+              await agent.accept(message.body, (document) => verifyDesired(document, signingKey));
+            } catch (error) {
+              if (!isFault(error, "Invalid", "Unauthorized")) throw error;
+              log.error("desired state refused", { key: message.key, error }); // another try would not change it
+            }
           },
         },
       },

@@ -1,8 +1,5 @@
 // Bundles `pcg` into dist/pcg.mjs: one file, quick to start and small in memory. sqlite3 stays outside, it carries a native addon.
-import { readFileSync } from "node:fs";
 import { build } from "esbuild";
-
-const { version } = JSON.parse(readFileSync("package.json", "utf8")) as { version: string };
 
 const result = await build({
   entryPoints: { pcg: "cli/main.ts" },
@@ -14,11 +11,9 @@ const result = await build({
   format: "esm",
   minifySyntax: true,
   external: ["sqlite3"],
-  define: { PCG_VERSION: JSON.stringify(version) },
   banner: {
     js: `#!/usr/bin/env node\nimport { createRequire as pcgCreateRequire } from "node:module"; const require = pcgCreateRequire(import.meta.url);`,
   },
-  loader: { ".yaml": "text" },
   metafile: true,
   logLevel: "warning",
 });

@@ -5,7 +5,8 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { generateCrds } from "../proto/generate-crds.ts";
 import { optionsPage } from "../gateway/index.ts";
-import { planeOptionsPage } from "../plane/index.ts";
+import { referencePage } from "../core/options/index.ts";
+import { planeOptions } from "../plane/index.ts";
 
 const check = process.argv.includes("--check");
 
@@ -13,7 +14,7 @@ const check = process.argv.includes("--check");
 const outputs = new Map<string, string>();
 for (const [name, text] of generateCrds()) outputs.set(join("proto/generated/crds", name), text);
 outputs.set("docs/reference/gateway-options.md", optionsPage());
-outputs.set("docs/reference/plane-options.md", planeOptionsPage());
+outputs.set("docs/reference/plane-options.md", referencePage(planeOptions, "Options of pcg plane"));
 
 const scratch = mkdtempSync(join(tmpdir(), "pcg-generate-"));
 try {

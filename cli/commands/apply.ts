@@ -6,7 +6,7 @@ import { applyObject } from "#core/store/helpers.ts";
 import { namespace } from "#proto";
 import type { PlaneClient } from "#plane";
 import type { World } from "../world.ts";
-import { openGateway, openPlane } from "./connect.ts";
+import { labelOf, openGateway, openPlane } from "./connect.ts";
 import { kindOfDocument } from "./kinds.ts";
 
 /** The group of documents that are requests to the plane. */
@@ -76,7 +76,7 @@ async function requestCluster(document: Document, client: PlaneClient): Promise<
     return {
       document,
       text: `cluster ${name} unchanged (it exists already)`,
-      clusterUid: there.metadata.uid,
+      clusterUid: labelOf(there).uid,
     };
   const overlordUid = metadata?.annotations?.["overlordUid"] ? undefined : await onlyGateway(client);
   const clusterUid = await client.createCluster(
@@ -89,7 +89,7 @@ async function requestCluster(document: Document, client: PlaneClient): Promise<
 async function onlyGateway(client: PlaneClient): Promise<string> {
   const overlords = await client.overlords();
   const [only] = overlords;
-  if (only && overlords.length === 1) return only.metadata.uid;
+  if (only && overlords.length === 1) return labelOf(only).uid;
   const names = overlords.map(({ metadata }) => `${metadata.name} (${metadata.uid})`).join(", ");
   throw new Fault(
     "Invalid",

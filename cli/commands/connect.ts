@@ -29,5 +29,14 @@ export async function openGateway(world: World, contextPath: string): Promise<Ow
   } catch (error) {
     throw new Fault("Unavailable", `${kubeconfig} cannot be read: is the gateway started?`, { cause: error });
   }
-  return kubeStore(text, { clock: world.clock, log: world.log });
+  return kubeStore(text, { clock: world.clock });
+}
+
+/** Name and uid of what the plane shows: Palette's schema lets both be absent, the plane never does. */
+export function labelOf({
+  metadata,
+}: {
+  readonly metadata: { readonly name?: string | undefined; readonly uid?: string | undefined };
+}) {
+  return { name: metadata.name ?? "", uid: metadata.uid ?? "" };
 }

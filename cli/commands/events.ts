@@ -40,7 +40,7 @@ export async function events(world: World, cluster: string, options: EventsOptio
 export async function clusterUid(client: PlaneClient, nameOrUid: string): Promise<string> {
   const all = await client.clusters();
   const found = all.find(({ metadata }) => metadata.uid === nameOrUid || metadata.name === nameOrUid);
-  if (found) return found.metadata.uid;
+  if (found?.metadata.uid) return found.metadata.uid;
   const names = all.map(({ metadata }) => metadata.name).join(", ");
   throw new Fault(
     "NotFound",

@@ -5,7 +5,7 @@ import { columnsOf } from "#core/store/serve/table.ts";
 import { parseSelector } from "#core/resource/parse-selector.ts";
 import { formats, show, table, type Format } from "../output.ts";
 import type { World } from "../world.ts";
-import { openGateway, openPlane } from "./connect.ts";
+import { labelOf, openGateway, openPlane } from "./connect.ts";
 import { kindByWord } from "./kinds.ts";
 
 export interface GetOptions {
@@ -50,9 +50,9 @@ async function getFromPlane(
         (o) => !name || o.metadata.uid === name || o.metadata.name === name,
       );
       const rows = items.map((o) => [
-        o.metadata.name,
-        o.metadata.uid,
-        o.status.state,
+        labelOf(o).name,
+        labelOf(o).uid,
+        o.status.state ?? "",
         o.status.health?.state ?? "",
       ]);
       show(world.output, options.output, { items }, () => table(["NAME", "UID", "STATE", "HEALTH"], rows));
@@ -61,7 +61,7 @@ async function getFromPlane(
         (c) => !name || c.metadata.uid === name || c.metadata.name === name,
       );
       if (name && items.length === 0) throw new Fault("NotFound", `the plane has no cluster ${name}`);
-      const rows = items.map((c) => [c.metadata.name, c.metadata.uid, c.status.state]);
+      const rows = items.map((c) => [labelOf(c).name, labelOf(c).uid, c.status.state ?? ""]);
       show(world.output, options.output, { items }, () => table(["NAME", "UID", "STATE"], rows));
     }
   } finally {
@@ -142,7 +142,7 @@ export async function remove(
         (c) => c.metadata.uid === name || c.metadata.name === name,
       );
       if (!found) throw new Fault("NotFound", `the plane has no cluster ${name}`);
-      await client.deleteCluster(found.metadata.uid);
+      await client.deleteCluster(labelOf(found).uid);
       world.output.line(
         `cluster ${found.metadata.name} is being deleted; follow it with: pcg events ${found.metadata.name}`,
       );

@@ -8,6 +8,7 @@ import { systemClock } from "#core";
 import { makeAuthority, type KeyPair } from "#core/net/authority.ts";
 import { binaries } from "./build.ts";
 import { Child, freePorts } from "./child.ts";
+import { kubeconfigText } from "./kubeconfig.ts";
 
 export interface Kube {
   /** "https://127.0.0.1:34567". */
@@ -176,31 +177,6 @@ function write(dir: string, name: string, text: string): string {
   const path = join(dir, name);
   writeFileSync(path, text, { mode: 0o600 });
   return path;
-}
-
-/** A kubeconfig (JSON, which is YAML) with everything in it. */
-function kubeconfigText(server: string, ca: string, admin: KeyPair): string {
-  const data = (text: string) => Buffer.from(text).toString("base64");
-  return JSON.stringify(
-    {
-      apiVersion: "v1",
-      kind: "Config",
-      "current-context": "test",
-      contexts: [{ name: "test", context: { cluster: "test", user: "admin" } }],
-      clusters: [{ name: "test", cluster: { server, "certificate-authority-data": data(ca) } }],
-      users: [
-        {
-          name: "admin",
-          user: {
-            "client-certificate-data": data(admin.certificate),
-            "client-key-data": data(admin.key.reveal()),
-          },
-        },
-      ],
-    },
-    undefined,
-    2,
-  );
 }
 
 function isReady(server: string, ca: string, admin: KeyPair): Promise<true | undefined> {

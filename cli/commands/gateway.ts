@@ -1,43 +1,13 @@
-// pcg plane, pcg gateway, pcg gateway pair: the long-running programs, and the one act that binds them.
-import { join } from "node:path";
+// pcg gateway: runs the gateway. pcg gateway pair CODE: binds it to a plane.
 import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
 import { Fault } from "#core";
 import { keyFileSeal } from "#core/store/seal.ts";
-import { gatewayOptions, startGateway, planeCa } from "#gateway";
-import { planeOptions, startPlane } from "#plane";
+import { gatewayOptions, planeCa, startGateway } from "#gateway";
 import { pair } from "#tunnel/identity/index.ts";
-import { writeContext } from "../context.ts";
 import { settingsOf } from "../settings.ts";
-import type { World } from "../world.ts";
-import { openGrpcHub } from "../grpc-hub.ts";
 import { untilStopped } from "../until-stopped.ts";
-
-export async function runPlane(world: World, argv: readonly string[]): Promise<void> {
-  const settings = await settingsOf(planeOptions, argv, world);
-  const log = world.logAt(settings.log.level);
-  const plane = await startPlane(
-    {
-      dataDir: settings.dataDir,
-      listen: settings.listen,
-      tunnelListen: settings.tunnelListen,
-      publicUrl: settings.publicUrl?.href,
-      publicTunnel: settings.publicTunnel?.text,
-      names: settings.names,
-      tenantName: settings.tenantName,
-      pairingTtlMs: settings.pairingTtl,
-      version: world.version,
-    },
-    { clock: world.clock, log, random: world.random, openHub: openGrpcHub },
-    world.signal,
-  );
-  const context = join(settings.dataDir, "context.yaml");
-  if (plane.apiKey)
-    await writeContext(context, {
-      plane: { url: plane.url, ca: plane.caPem, apiKey: plane.apiKey.reveal() },
-    });
-  log.info("plane ready", { url: plane.url, tunnel: plane.tunnelAddress, context });
-  await untilStopped(world.signal, () => plane.close());
-}
+import type { World } from "../world.ts";
 
 export async function runGateway(world: World, argv: readonly string[]): Promise<void> {
   const settings = await settingsOf(gatewayOptions, argv, world);
