@@ -1,0 +1,313 @@
+// For tests of this folder: a datacenter in memory, the golden cluster's objects, and waiting.
+import {
+  isTrue,
+  runControllers,
+  silentLogger,
+  systemClock,
+  type Controller,
+  type Draft,
+  type Kind,
+  type Logger,
+  type OwnedStore,
+  type Resource,
+  type ResourceStore,
+} from "#core";
+import { memoryStore } from "#core/store/memory-store.ts";
+import {
+  cluster,
+  clusterApiKinds,
+  encode64,
+  ipAddress,
+  ipAddressClaim,
+  kubeadmConfigTemplate,
+  kubeadmControlPlane,
+  machine,
+  machineDeployment,
+  namespace,
+  secret,
+  vsphereCluster,
+  vsphereMachineTemplate,
+  type Cluster,
+  type Machine,
+} from "#proto";
+import { knobs as defaultKnobs, type Knobs } from "../knobs.ts";
+import { machineStandIn, type MachineStandIn } from "../workload/machines.ts";
+import type { Programs } from "../workload/programs.ts";
+import { ensure } from "./edit.ts";
+import { fakeVcenter, type FakeVcenter } from "./fake-vms.ts";
+import { capiControllers, type CapiDeps } from "./index.ts";
+
+export interface Stage {
+  readonly store: OwnedStore;
+  readonly vcenter: FakeVcenter;
+  readonly machines: MachineStandIn;
+  readonly knobs: Knobs;
+  readonly deps: CapiDeps;
+  /** Runs controllers over another store until the stage ends or the answer is called. */
+  run(store: ResourceStore, controllers: (deps: CapiDeps) => readonly Controller[]): () => Promise<void>;
+  end(): Promise<void>;
+}
+
+export interface StageOptions {
+  readonly knobs?: Partial<Knobs>;
+  readonly programs?: Programs;
+  readonly listen?: boolean;
+  readonly log?: Logger;
+  readonly random?: () => number;
+  /** Whether the controllers run over the stage's own store from the start; true unless told. */
+  readonly controllers?: boolean;
+}
+
+export function newStore(): OwnedStore {
+  return memoryStore({ clock: systemClock });
+}
+
+/** A datacenter with the CAPI controllers and a small IPAM over a memory store. */
+export function stage(options: StageOptions = {}): Stage {
+  const knobs = defaultKnobs({ pollMs: 5, bootMs: 2, joinMs: 2, healthMs: 50, ...options.knobs });
+  const vcenter = fakeVcenter({ username: "user", password: "pass", templates: ["DC0_C0_RP0_VM0"] });
+  const log = options.log ?? silentLogger;
+  const random = options.random ?? Math.random;
+  const clock = systemClock;
+  const machines = machineStandIn({
+    clock,
+    log,
+    random,
+    knobs,
+    hypervisor: vcenter,
+    listen: options.listen ?? false,
+    open: async () => memoryStore({ clock, requireNamespaces: true }),
+    forget: async () => {},
+    programs: () => options.programs ?? {},
+  });
+  const store = newStore();
+  const deps: CapiDeps = { store, clock, log, random, vcenter: vcenter.login, workloads: machines, knobs };
+  const stops: (() => Promise<void>)[] = [];
+  const run: Stage["run"] = (over, make) => {
+    const stop = new AbortController();
+    const running = runControllers(
+      { store: over, clock, log, random },
+      make({ ...deps, store: over }),
+      stop.signal,
+    );
+    const halt = async () => {
+      stop.abort();
+      await running.stopped;
+    };
+    stops.push(halt);
+    return halt;
+  };
+  if (options.controllers !== false) run(store, (d) => [...capiControllers(d), smallIpam(d.store)]);
+  return {
+    store,
+    vcenter,
+    machines,
+    knobs,
+    deps,
+    run,
+    async end() {
+      await Promise.all(stops.map((halt) => halt()));
+      await machines.stop();
+      await store.close();
+    },
+  };
+}
+
+/** Gives each claim the next of 10.1.0.10, .11, … as the in-cluster provider would; no pools, no reuse. */
+export function smallIpam(store: ResourceStore): Controller {
+  const release = "ipam.cluster.x-k8s.io/ReleaseAddress";
+  let next = 10;
+  return {
+    name: "small-ipam",
+    kind: ipAddressClaim,
+    follows: [],
+    concurrency: 1,
+    reconciler: {
+      async reconcile(key) {
+        const claim = await store.get(ipAddressClaim, key);
+        if (!claim) return {};
+        const finalizers = claim.metadata.finalizers ?? [];
+        if (claim.metadata.deletionTimestamp) {
+          if (finalizers.length === 1 && finalizers[0] === release) {
+            await store.delete(ipAddress, key).catch(() => {});
+            await store.update(ipAddressClaim, { ...claim, metadata: { ...claim.metadata, finalizers: [] } });
+          }
+          return {};
+        }
+        if (!finalizers.includes(release)) {
+          const metadata = { ...claim.metadata, finalizers: [...finalizers, release] };
+          await store.update(ipAddressClaim, { ...claim, metadata });
+          return {};
+        }
+        if (claim.status?.addressRef) return {};
+        await ensure(store, ipAddress, {
+          metadata: { ...key, labels: claim.metadata.labels ?? {} },
+          spec: {
+            address: `10.1.0.${next++}`,
+            prefix: 24,
+            gateway: "10.1.0.1",
+            claimRef: { name: key.name },
+            poolRef: claim.spec.poolRef,
+          },
+        });
+        await store.updateStatus(ipAddressClaim, { ...claim, status: { addressRef: { name: key.name } } });
+        return {};
+      },
+    },
+  };
+}
+
+const meta = (name: string) => ({ name, namespace: "cluster-1" });
+const infra = (kind: string, name: string) => ({ apiGroup: "infrastructure.cluster.x-k8s.io", kind, name });
+
+const machineSpec = {
+  datacenter: "DC0",
+  datastore: "LocalDS_0",
+  folder: "vm",
+  memoryMiB: 2048,
+  network: {
+    devices: [
+      {
+        addressesFromPools: [{ apiGroup: "ipam.cluster.x-k8s.io", kind: "InClusterIPPool", name: "nodes" }],
+        nameservers: ["10.1.0.2"],
+        networkName: "VM Network",
+      },
+    ],
+  },
+  numCPUs: 2,
+  resourcePool: "DC0_C0/Resources",
+  server: "127.0.0.1:8989",
+  template: "DC0_C0_RP0_VM0",
+  thumbprint: "4C:3D",
+};
+
+export interface GoldenWish {
+  readonly replicas?: number;
+  readonly workers?: number;
+  readonly endpoint?: { readonly host: string; readonly port: number };
+  readonly externalEtcd?: boolean;
+}
+
+/** Creates what a person created for the golden cluster, in the order in which that was done. */
+export async function applyGolden(store: ResourceStore, wish: GoldenWish = {}): Promise<void> {
+  const {
+    replicas = 1,
+    workers = 2,
+    endpoint = { host: "127.0.0.1", port: 6443 },
+    externalEtcd = true,
+  } = wish;
+  const put = <R extends Resource>(kind: Kind<R>, draft: Draft<R>) => ensure(store, kind, draft);
+  await put(namespace, { metadata: { name: "cluster-1" } });
+  await put(secret, {
+    metadata: meta("creds"),
+    type: "Opaque",
+    data: { username: encode64("user"), password: encode64("pass") },
+  });
+  if (externalEtcd)
+    for (const purpose of ["etcd", "apiserver-etcd-client"])
+      await put(secret, {
+        metadata: { ...meta(`c1-${purpose}`), labels: { "cluster.x-k8s.io/cluster-name": "c1" } },
+        type: "cluster.x-k8s.io/secret",
+        data: { "tls.crt": encode64("…"), "tls.key": encode64("…") },
+      });
+  await put(vsphereMachineTemplate, { metadata: meta("c1-cp"), spec: { template: { spec: machineSpec } } });
+  await put(vsphereCluster, {
+    metadata: meta("c1"),
+    spec: {
+      controlPlaneEndpoint: endpoint,
+      identityRef: { kind: "Secret", name: "creds" },
+      server: machineSpec.server,
+      thumbprint: machineSpec.thumbprint,
+    },
+  });
+  const external = { caFile: "/a", certFile: "/b", keyFile: "/c", endpoints: ["http://127.0.0.1:2379"] };
+  await put(kubeadmControlPlane, {
+    metadata: meta("c1"),
+    spec: {
+      replicas,
+      version: "v1.35.4",
+      machineTemplate: { spec: { infrastructureRef: infra("VSphereMachineTemplate", "c1-cp") } },
+      kubeadmConfigSpec: externalEtcd ? { clusterConfiguration: { etcd: { external } } } : {},
+    },
+  });
+  await put(kubeadmConfigTemplate, {
+    metadata: meta("c1-w"),
+    spec: {
+      template: {
+        spec: { joinConfiguration: { nodeRegistration: { name: "{{ ds.meta_data.hostname }}" } } },
+      },
+    },
+  });
+  await put(machineDeployment, {
+    metadata: meta("c1-w"),
+    spec: {
+      clusterName: "c1",
+      replicas: workers,
+      selector: { matchLabels: { pool: "w" } },
+      template: {
+        metadata: { labels: { pool: "w" } },
+        spec: {
+          clusterName: "c1",
+          version: "v1.35.4",
+          bootstrap: {
+            configRef: {
+              apiGroup: "bootstrap.cluster.x-k8s.io",
+              kind: "KubeadmConfigTemplate",
+              name: "c1-w",
+            },
+          },
+          infrastructureRef: infra("VSphereMachineTemplate", "c1-cp"),
+        },
+      },
+    },
+  });
+  await put(cluster, {
+    metadata: meta("c1"),
+    spec: {
+      clusterNetwork: { pods: { cidrBlocks: ["192.168.0.0/16"] } },
+      controlPlaneRef: { apiGroup: "controlplane.cluster.x-k8s.io", kind: "KubeadmControlPlane", name: "c1" },
+      infrastructureRef: infra("VSphereCluster", "c1"),
+    },
+  });
+}
+
+/** Looks every few milliseconds until `look` gives something else than undefined or false. */
+export async function eventually<T>(
+  what: string,
+  look: () => Promise<T | undefined | false> | T | undefined | false,
+  withinMs = 8_000,
+): Promise<T> {
+  const deadline = Date.now() + withinMs;
+  for (;;) {
+    const found = await look();
+    if (found !== undefined && found !== false) return found;
+    if (Date.now() > deadline) throw new Error(`not within ${withinMs} ms: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+/** Every object of the kinds that make up a cluster, and its Secrets. */
+export async function everything(store: ResourceStore, more: readonly Kind[] = []): Promise<Resource[]> {
+  const lists = await Promise.all([...clusterApiKinds, secret, ...more].map((kind) => store.list(kind)));
+  return lists.flatMap((list) => list.items);
+}
+
+/** Waits until there are so many machines, all in this phase. */
+export function machinesIn(store: ResourceStore, phase: string, count: number): Promise<Machine[]> {
+  return eventually(`${count} machines in phase ${phase}`, async () => {
+    const { items } = await store.list(machine);
+    return items.length === count && items.every((m) => m.status?.phase === phase) && items;
+  });
+}
+
+/** Waits until the Cluster is Available and wants nothing more. */
+export function available(store: ResourceStore): Promise<Cluster> {
+  return eventually("the cluster is Available", async () => {
+    const [found] = (await store.list(cluster)).items;
+    const { controlPlane, workers } = found?.status ?? {};
+    const whole = [controlPlane, workers].every(
+      (c) => c && c.availableReplicas === c.desiredReplicas && c.replicas === c.desiredReplicas,
+    );
+    return whole && isTrue(found?.status?.conditions, "Available") && found;
+  });
+}
