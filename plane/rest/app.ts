@@ -13,6 +13,7 @@ import { z } from "zod";
 import { Refusal } from "../refusal.ts";
 import { clusterRoutes } from "./clusters.ts";
 import type { Desks } from "./desks.ts";
+import { tidy } from "./document.ts";
 import { errorHandler, notFoundHandler } from "./errors.ts";
 import { overlordRoutes } from "./overlords.ts";
 import { registrationRoutes } from "./registration.ts";
@@ -101,7 +102,8 @@ export async function buildApp({ desks, version, tls }: AppOptions): Promise<Fas
       await guarded.register(tenancyRoutes(desks));
     });
   });
-  app.get("/v1/openapi.json", { schema: { hide: true } }, async () => app.swagger());
+  let document: unknown;
+  app.get("/v1/openapi.json", { schema: { hide: true } }, async () => (document ??= tidy(app.swagger())));
   await app.ready();
   return app;
 }

@@ -95,7 +95,7 @@ export const overlordSchema = z
 export type OverlordBody = z.infer<typeof overlordSchema>;
 export type IpPoolBody = z.infer<typeof ipPoolSchema>;
 
-export const metadataInputSchema = z.object({ metadata: metaInput }).meta({ id: "ObjectMetaInput" });
+export const metadataInputSchema = z.object({ metadata: metaInput }).meta({ id: "ObjectMetaEntity" });
 
 export const vsphereAccountSchema = z
   .object({
