@@ -5,6 +5,7 @@ import type { Kind } from "../../resource/kind.ts";
 import type { Resource } from "../../resource/meta.ts";
 import type { LabelSelector } from "../../resource/selector.ts";
 import type { ResourceStore, Revision, WatchEvent } from "../store.ts";
+import { systemClock } from "../../time/clock.ts";
 import { namespaces, widgets, type Widget } from "./kinds.ts";
 
 /** A store to be tested, and what its backend can do for the test. */
@@ -89,11 +90,11 @@ export class Trial {
 
   /** Waits until the probe finds something (neither false nor undefined), looking again and again, as long as patience lasts. */
   async eventually<T>(what: string, probe: () => Promise<T | undefined | false>): Promise<T> {
-    const deadline = Date.now() + this.patienceMs;
+    const deadline = systemClock.now() + this.patienceMs;
     for (let pause = 2; ; pause = Math.min(pause * 2, 250)) {
       const found = await probe();
       if (found !== undefined && found !== false) return found;
-      if (Date.now() > deadline) throw new Error(`${what}: not within ${this.patienceMs} ms`);
+      if (systemClock.now() > deadline) throw new Error(`${what}: not within ${this.patienceMs} ms`);
       await new Promise((resolve) => setTimeout(resolve, pause));
     }
   }
@@ -180,11 +181,11 @@ export class Follower<R extends Resource = Resource> {
   }
 
   async #until(what: string, reached: () => boolean): Promise<void> {
-    const deadline = Date.now() + this.#patienceMs;
+    const deadline = systemClock.now() + this.#patienceMs;
     while (!reached()) {
       const waited = `waiting for ${what}, a watch has told: ${this.story.join(", ") || "nothing"}`;
       if (this.ended) throw new Error(`${waited}; then it ended`, { cause: this.fault });
-      if (Date.now() > deadline) throw new Error(`${waited}; after ${this.#patienceMs} ms`);
+      if (systemClock.now() > deadline) throw new Error(`${waited}; after ${this.#patienceMs} ms`);
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, 100);
         this.#wake = () => {
