@@ -22,15 +22,9 @@ export async function readObjects<M extends ManagedName, const P extends string>
   signal?: AbortSignal,
 ): Promise<Found<M, P>[]> {
   if (refs.length === 0) return [];
-  return retrieve(
-    session,
-    {
-      propSet: [{ type, pathSet: paths }],
-      objectSet: refs.map((obj) => ({ obj })),
-      reportMissingObjectsInResults: true,
-    },
-    signal,
-  );
+  const objectSet = refs.map((obj) => ({ obj }));
+  const spec = { propSet: [{ type, pathSet: paths }], objectSet, reportMissingObjectsInResults: true };
+  return (await retrieve(session, spec, signal)) as Found<M, P>[];
 }
 
 /** Reads `paths` of one object; undefined when it is gone. */
@@ -52,40 +46,46 @@ export async function readAll<M extends ManagedName, const P extends string>(
   paths: readonly P[],
   signal?: AbortSignal,
 ): Promise<Found<M, P>[]> {
+  return (await readKinds(session, container, { [type]: paths }, signal)) as Found<M, P>[];
+}
+
+/** An object and what was read of it; `ref.type` tells which of the kinds asked for it is (or which subtype). */
+export interface Seen {
+  readonly ref: Ref;
+  readonly values: Readonly<Record<string, unknown>>;
+}
+
+/** Reads objects of several kinds below `container` in one go. No kind may be a subtype of another. */
+export async function readKinds(
+  session: Session,
+  container: Ref,
+  kinds: Readonly<Record<string, readonly string[]>>,
+  signal?: AbortSignal,
+): Promise<Seen[]> {
   const { viewManager } = await session.content(signal);
+  const type = Object.keys(kinds);
   const view = await session.call(
     viewManager!,
     "CreateContainerView",
-    { container, type: [type], recursive: true },
-    { signal, doing: `listing each ${type}` },
+    { container, type, recursive: true },
+    { signal, doing: `listing each ${type.join(", ")}` },
   );
   try {
-    return await retrieve(
-      session,
-      {
-        propSet: [{ type, pathSet: paths }],
-        objectSet: [
-          {
-            obj: view,
-            skip: true,
-            selectSet: [
-              { $type: "TraversalSpec", name: "view", type: "ContainerView", path: "view", skip: false },
-            ],
-          },
-        ],
-      },
-      signal,
-    );
+    const selectSet = [
+      { $type: "TraversalSpec", name: "view", type: "ContainerView", path: "view" },
+    ] as const;
+    const propSet = Object.entries(kinds).map(([kind, pathSet]) => ({ type: kind, pathSet }));
+    return await retrieve(session, { propSet, objectSet: [{ obj: view, skip: true, selectSet }] }, signal);
   } finally {
     await session.call(view, "DestroyView", {}).catch(ignoreFault);
   }
 }
 
-async function retrieve<M extends ManagedName, P extends string>(
+async function retrieve(
   session: Session,
   spec: Write<"PropertyFilterSpec">,
   signal: AbortSignal | undefined,
-): Promise<Found<M, P>[]> {
+): Promise<Seen[]> {
   const { propertyCollector } = await session.content(signal);
   const doing = `reading properties of ${spec.propSet?.[0]?.type ?? "objects"}`;
   const all: Read<"ObjectContent">[] = [];
@@ -108,7 +108,7 @@ async function retrieve<M extends ManagedName, P extends string>(
   }
   return all.map(({ obj, propSet }) => ({
     ref: obj,
-    values: Object.fromEntries(propSet.map(({ name, val }) => [name, val])) as Values<M, P>,
+    values: Object.fromEntries(propSet.map(({ name, val }) => [name, val])),
   }));
 }
 

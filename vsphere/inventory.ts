@@ -1,9 +1,9 @@
 // What a datacenter holds, by kind, with full inventory paths; and finding one thing by the name a person wrote.
 import type { Problem } from "#core";
 import { Fault } from "#core";
-import { readAll, type Found } from "./collector.ts";
+import { readNodes, type Node } from "./inventory-nodes.ts";
 import type { Session } from "./session.ts";
-import type { ManagedName, Ref } from "./soap/types.ts";
+import type { Ref } from "./soap/types.ts";
 
 /** What can be looked up. "cluster" includes a host that stands alone, "network" leaves uplink port groups out. */
 export const entryKinds = [
@@ -71,156 +71,19 @@ export type Pick =
   | { readonly kind: "ambiguous"; readonly message: string };
 
 export function inventoryOf(session: Session): Inventory {
-  const kindsRead = (kind: EntryKind) => (kind === "vm" ? ([...everything, "vm"] as const) : everything);
-  async function read(
-    kinds: readonly Reading[],
-    signal: AbortSignal | undefined,
-  ): Promise<InventorySnapshot> {
+  async function read(options: { readonly machines: boolean }, signal: AbortSignal | undefined) {
     const { rootFolder } = await session.content(signal);
-    const nodes = (
-      await Promise.all(kinds.map((kind) => readings[kind](session, rootFolder, signal)))
-    ).flat();
-    return snapshotOf(rootFolder, nodes);
+    return snapshotOf(rootFolder, await readNodes(session, rootFolder, options, signal));
   }
   return {
-    snapshot: (signal) => read(everything, signal),
-    list: async (kind, scope, signal) => (await read(kindsRead(kind), signal)).list(kind, scope),
+    snapshot: (signal) => read({ machines: false }, signal),
+    list: async (kind, scope, signal) => (await read({ machines: kind === "vm" }, signal)).list(kind, scope),
     async find(kind, name, scope, signal) {
-      const pick = (await read(kindsRead(kind), signal)).pick(kind, name, scope);
+      const pick = (await read({ machines: kind === "vm" }, signal)).pick(kind, name, scope);
       if (pick.kind === "found") return pick.entry;
       throw new Fault(pick.kind === "missing" ? "NotFound" : "Invalid", pick.message);
     },
   };
-}
-
-/** An entry before its path is known; `hidden` ones only carry paths. */
-type Node = Omit<Entry, "path" | "datacenter" | "kind"> & {
-  readonly kind: EntryKind | "hidden";
-  readonly parent: Ref | undefined;
-};
-
-function node<M extends ManagedName>(
-  kind: Node["kind"],
-  { ref, values }: Found<M, "name" | "parent">,
-  more: Partial<Node> = {},
-): Node {
-  const { name, parent } = values as { name?: string; parent?: Ref };
-  return { ...more, kind, ref, name: plainName(name ?? ref.value), parent };
-}
-
-/** vCenter writes "/", "\" and "%" in names as %2f, %5c, %25. */
-function plainName(name: string): string {
-  return name.replace(/%(2f|5c|25)/gi, (code) => decodeURIComponent(code));
-}
-
-type Read = (session: Session, root: Ref, signal: AbortSignal | undefined) => Promise<Node[]>;
-
-const readings = {
-  folders: async (session, root, signal) =>
-    (await readAll(session, root, "Folder", ["name", "parent", "childType"], signal)).map((folder) =>
-      node(folder.values.childType?.includes("VirtualMachine") ? "folder" : "hidden", folder),
-    ),
-  datacenters: async (session, root, signal) =>
-    (await readAll(session, root, "Datacenter", ["name", "parent", "vmFolder"], signal)).map((found) =>
-      node("datacenter", found, given({ vmFolder: found.values.vmFolder })),
-    ),
-  clusters: async (session, root, signal) =>
-    (
-      await readAll(
-        session,
-        root,
-        "ComputeResource",
-        ["name", "parent", "resourcePool", "datastore", "network"],
-        signal,
-      )
-    ).map((found) =>
-      node(
-        "cluster",
-        found,
-        given({
-          rootPool: found.values.resourcePool,
-          datastores: found.values.datastore,
-          networks: found.values.network,
-        }),
-      ),
-    ),
-  hosts: async (session, root, signal) =>
-    (
-      await readAll(
-        session,
-        root,
-        "HostSystem",
-        ["name", "parent", "runtime.connectionState", "runtime.inMaintenanceMode"],
-        signal,
-      )
-    ).map((found) =>
-      node("host", found, {
-        ...given({ owner: found.values.parent }),
-        host: {
-          connected: found.values["runtime.connectionState"] === "connected",
-          maintenance: found.values["runtime.inMaintenanceMode"] === true,
-        },
-      }),
-    ),
-  pools: async (session, root, signal) =>
-    (await readAll(session, root, "ResourcePool", ["name", "parent", "owner"], signal)).map((found) =>
-      node("pool", found, given({ owner: found.values.owner })),
-    ),
-  datastores: async (session, root, signal) =>
-    (
-      await readAll(
-        session,
-        root,
-        "Datastore",
-        ["name", "parent", "summary.capacity", "summary.freeSpace", "summary.accessible"],
-        signal,
-      )
-    ).map((found) =>
-      node("datastore", found, {
-        space: {
-          capacity: found.values["summary.capacity"] ?? 0,
-          free: found.values["summary.freeSpace"] ?? 0,
-          accessible: found.values["summary.accessible"] === true,
-        },
-      }),
-    ),
-  networks: async (session, root, signal) => {
-    const [all, groups] = await Promise.all([
-      readAll(session, root, "Network", ["name", "parent"], signal),
-      readAll(session, root, "DistributedVirtualPortgroup", ["config.uplink"], signal),
-    ]);
-    const uplinks = new Set(
-      groups.filter((group) => group.values["config.uplink"]).map((group) => group.ref.value),
-    );
-    return all
-      .filter((network) => !uplinks.has(network.ref.value))
-      .map((network) => node("network", network));
-  },
-  templates: async (session, root, signal) =>
-    (await machines(session, root, signal)).filter((n) => n.kind === "template"),
-  vm: async (session, root, signal) => (await machines(session, root, signal)).filter((n) => n.kind === "vm"),
-} as const satisfies Record<string, Read>;
-
-type Reading = keyof typeof readings;
-
-const everything = [
-  "folders",
-  "datacenters",
-  "clusters",
-  "hosts",
-  "pools",
-  "datastores",
-  "networks",
-  "templates",
-] as const satisfies readonly Reading[];
-
-async function machines(session: Session, root: Ref, signal: AbortSignal | undefined): Promise<Node[]> {
-  const paths = ["name", "parent", "config.template", "config.guestId", "config.uuid"] as const;
-  return (await readAll(session, root, "VirtualMachine", paths, signal)).map((found) =>
-    node(found.values["config.template"] ? "template" : "vm", found, {
-      guest: given({ guestId: found.values["config.guestId"], uuid: found.values["config.uuid"] }),
-    }),
-  );
 }
 
 /** Joins what was read into paths and answers questions. Pure. */
@@ -312,11 +175,4 @@ function whatThereIs(candidates: readonly Entry[]): string {
 /** The pick as a mistake in a form, or undefined when it was found. */
 export function problemOf(field: string, pick: Pick): Problem | undefined {
   return pick.kind === "found" ? undefined : { field, message: pick.message };
-}
-
-/** The object without its undefined members. */
-function given<T extends object>(object: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
-  return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined)) as {
-    [K in keyof T]?: Exclude<T[K], undefined>;
-  };
 }

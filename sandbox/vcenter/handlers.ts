@@ -49,7 +49,6 @@ export type Handlers<C> = { readonly [M in MethodName]?: Handler<M, C> };
 /** Methods that need no login. */
 export const openHandlers: Handlers<Call> = {
   RetrieveServiceContent: ({ world }) => content(world),
-  CurrentTime: ({ clock }) => new Date(clock.now()).toISOString(),
   Login(call, { userName, password }) {
     const { rights, sessions, knobs, client } = call;
     if (knobs.refuseLogins || !rights.accepts(userName, password))
@@ -63,6 +62,7 @@ export const openHandlers: Handlers<Call> = {
 };
 
 export const handlers: Handlers<Inside> = {
+  CurrentTime: ({ clock }) => new Date(clock.now()).toISOString(),
   Logout: ({ sessions, session }) => void sessions.end(session.key),
   SessionIsActive: ({ sessions }, { sessionID }) => sessions.list().some((each) => each.key === sessionID),
   TerminateSession({ sessions, session }, { sessionId }) {
@@ -83,6 +83,9 @@ export const handlers: Handlers<Inside> = {
         privAvailability: privId.map((id) => ({ privId: id, isGranted: held.has(id) })),
       };
     }),
+  RetrieveEntityPermissions: ({ session }, { entity }) => [
+    { entity, principal: session.username, group: false, roleId: -1, propagate: true },
+  ],
 
   RetrieveProperties: (call, { specSet }) => specSet.flatMap((spec) => select(spec, lookupFor(call))),
   RetrievePropertiesEx(call, { specSet, options }) {

@@ -64,11 +64,18 @@ function config(world: World, vm: MachineEntity): Write<"VirtualMachineConfigInf
 
 function devices(world: World, vm: MachineEntity): Write<"VirtualDevice">[] {
   return [
-    { $type: "VirtualIDEController", key: 200, busNumber: 0, device: [] },
-    { $type: "VirtualPCIController", key: 100, busNumber: 0, device: vm.cards.map((card) => card.key) },
+    { $type: "VirtualIDEController", key: 200, deviceInfo: label("IDE 0"), busNumber: 0, device: [] },
+    {
+      $type: "VirtualPCIController",
+      key: 100,
+      deviceInfo: label("PCI controller 0"),
+      busNumber: 0,
+      device: vm.cards.map((card) => card.key),
+    },
     {
       $type: "ParaVirtualSCSIController",
       key: 1000,
+      deviceInfo: label("SCSI controller 0"),
       busNumber: 0,
       controllerKey: 100,
       unitNumber: 3,
@@ -95,6 +102,10 @@ function devices(world: World, vm: MachineEntity): Write<"VirtualDevice">[] {
     })),
     ...vm.cards.map((card, index) => cardDevice(world, vm, card, index)),
   ];
+}
+
+function label(text: string): Write<"Description"> {
+  return { label: text, summary: text };
 }
 
 function cardDevice(world: World, vm: MachineEntity, card: Card, index: number): Write<"VirtualDevice"> {

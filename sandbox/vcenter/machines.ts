@@ -171,19 +171,39 @@ function applyDevice(
 function applyDisk(
   machine: MachineEntity,
   operation: Read<"VirtualDeviceConfigSpec">["operation"],
-  { key, capacityInKB }: { readonly key: number; readonly capacityInKB: number },
+  disk: {
+    readonly key: number;
+    readonly capacityInKB: number;
+    readonly capacityInBytes?: number | undefined;
+  },
 ): void {
-  const known = machine.disks.find((disk) => disk.key === key);
+  const known = machine.disks.find(({ key }) => key === disk.key);
   if (operation === "add") {
-    const next = Math.max(1999, ...machine.disks.map((disk) => disk.key)) + 1;
-    machine.disks = [...machine.disks, { key: next, capacityKB: capacityInKB, used: capacityInKB * 1024 }];
-  } else if (!known) throw invalidArgument("deviceChange");
-  else if (operation === "remove") machine.disks = machine.disks.filter((disk) => disk !== known);
-  else if (capacityInKB < known.capacityKB) throw invalidArgument("deviceChange.device.capacityInKB");
-  else {
-    if (known.used > 0) known.used = capacityInKB * 1024;
-    known.capacityKB = capacityInKB;
+    const key = Math.max(1999, ...machine.disks.map((each) => each.key)) + 1;
+    const capacityKB = sizeKB(disk, 0);
+    machine.disks = [...machine.disks, { key, capacityKB, used: capacityKB * 1024 }];
+    return;
   }
+  if (!known) throw invalidArgument("deviceChange");
+  const capacityKB = sizeKB(disk, known.capacityKB);
+  if (operation === "remove") machine.disks = machine.disks.filter((each) => each !== known);
+  else if (capacityKB < known.capacityKB) throw invalidArgument("deviceChange.device.capacityInKB");
+  else {
+    if (known.used > 0) known.used = capacityKB * 1024;
+    known.capacityKB = capacityKB;
+  }
+}
+
+/** A size is told twice, in KB and in bytes; clients change one of them, and the one that differs from before counts. */
+function sizeKB(
+  {
+    capacityInKB,
+    capacityInBytes = 0,
+  }: { readonly capacityInKB: number; readonly capacityInBytes?: number | undefined },
+  beforeKB: number,
+): number {
+  const fromBytes = Math.ceil(capacityInBytes / 1024);
+  return capacityInBytes > 0 && fromBytes !== beforeKB ? fromBytes : capacityInKB;
 }
 
 function cardOf(
