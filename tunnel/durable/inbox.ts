@@ -55,6 +55,8 @@ interface Entry extends Place {
 interface KeyState {
   /** Being stored, not committed. */
   pending: number;
+  /** How many were ever stored; tells whether something came since a look. */
+  stores: number;
   attempts: number;
   /** Set while the key rests after a failure. */
   resting: CancelTimer | undefined;
@@ -261,19 +263,27 @@ export class Inbox {
   #fetch(lane: Lane): void {
     lane.fetching = true;
     const resting = [...lane.keys].filter(([, key]) => key.resting).map(([name]) => name);
+    // Those that hold nothing unless this read finds it. A key that gets a message meanwhile is not among them.
+    const looked = [...lane.keys].filter(([, key]) => !key.resting && key.pending === 0);
+    const stores = looked.map(([, key]) => key.stores);
+    const done = [...this.#done]; // the read may not see them done, even if they are committed when it ends
     this.#deps.store
       .waiting(lane.topic, resting, 16)
       .then((rows) => {
         lane.fetching = false;
         if (this.#closed) return;
-        const next = rows.find((row) => !this.#done.some((d) => d.epoch === row.epoch && d.seq === row.seq));
+        const next = rows.find((row) => !done.some((place) => isSame(place, row)));
         if (next) return this.#run(lane, next, undefined);
-        if (rows.length > 0) return; // all handled, being committed; the commit pumps again
-        let cleared = false;
-        for (const [name, key] of lane.keys) {
-          if (!key.resting && key.pending === 0) cleared = lane.keys.delete(name) || cleared;
+        if (rows.length > 0) {
+          const committing = this.#done.some((place) => rows.some((row) => isSame(place, row)));
+          if (!committing) this.#pump(lane); // otherwise the commit does
+          return;
         }
-        if (cleared) this.#pump(lane); // otherwise all that is due is being stored; the commit pumps again
+        const empty = looked.filter(([, key], at) => !key.resting && key.stores === stores[at]);
+        for (const [name] of empty) lane.keys.delete(name);
+        // What is still being stored is pumped by its commit; what was committed meanwhile needs another look.
+        const due = [...lane.keys.values()].filter((key) => !key.resting);
+        if (due.length === 0 || due.some((key) => key.pending === 0)) this.#pump(lane);
       })
       .catch((error: unknown) => {
         if (this.#closed) return;
@@ -355,7 +365,9 @@ export class Inbox {
     if (entry.stored !== "no") return true;
     if (!always && this.#waiting + this.#wanted.length >= this.#options.maxStored) return false;
     entry.stored = "wanted";
-    this.#key(lane, message.key).pending++;
+    const key = this.#key(lane, message.key);
+    key.pending++;
+    key.stores++;
     this.#wanted.push(entry);
     this.#commitSoon();
     return true;
@@ -448,7 +460,7 @@ export class Inbox {
 
   #key(lane: Lane, name: string): KeyState {
     let key = lane.keys.get(name);
-    if (!key) lane.keys.set(name, (key = { pending: 0, attempts: 0, resting: undefined }));
+    if (!key) lane.keys.set(name, (key = { pending: 0, stores: 0, attempts: 0, resting: undefined }));
     return key;
   }
 }
@@ -475,6 +487,10 @@ async function call(handler: (message: Message) => Promise<void>, stored: Stored
     throw new Unreadable();
   }
   await handler(message);
+}
+
+function isSame(a: Place, b: Place): boolean {
+  return a.seq === b.seq && a.epoch === b.epoch;
 }
 
 function placeOf({ epoch, seq }: Place): Place {
