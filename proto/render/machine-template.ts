@@ -70,9 +70,9 @@ export function machineSpec(spec: DesiredState, { placement, instance, template 
   });
 }
 
-/** A pool given by name lies below its compute cluster's root pool; a path is taken as it is. */
+/** A pool given by name lies below its compute cluster's root pool, which is itself called Resources; a path is taken as it is. */
 export function resourcePoolPath(placement: Placement): string {
   const { computeCluster, resourcePool } = placement;
-  if (!resourcePool) return `${computeCluster}/Resources`;
+  if (!resourcePool || resourcePool === "Resources") return `${computeCluster}/Resources`;
   return resourcePool.includes("/") ? resourcePool : `${computeCluster}/Resources/${resourcePool}`;
 }
