@@ -157,7 +157,6 @@ export function smallIpam(store: ResourceStore): Controller {
   };
 }
 
-const meta = (name: string) => ({ name, namespace: "cluster-1" });
 const infra = (kind: string, name: string) => ({ apiGroup: "infrastructure.cluster.x-k8s.io", kind, name });
 
 const machineSpec = {
@@ -182,91 +181,94 @@ const machineSpec = {
 };
 
 export interface GoldenWish {
+  readonly name?: string;
+  readonly namespace?: string;
   readonly replicas?: number;
   readonly workers?: number;
   readonly endpoint?: { readonly host: string; readonly port: number };
   readonly externalEtcd?: boolean;
+  readonly credential?: { readonly username: string; readonly password: string };
+  /** Differences from the golden machine. */
+  readonly machine?: Partial<typeof machineSpec>;
 }
 
 /** Creates what a person created for the golden cluster, in the order in which that was done. */
 export async function applyGolden(store: ResourceStore, wish: GoldenWish = {}): Promise<void> {
-  const {
-    replicas = 1,
-    workers = 2,
-    endpoint = { host: "127.0.0.1", port: 6443 },
-    externalEtcd = true,
-  } = wish;
+  const { name = "c1", namespace: ns = "cluster-1", replicas = 1, workers = 2, externalEtcd = true } = wish;
+  const { endpoint = { host: "127.0.0.1", port: 6443 } } = wish;
+  const { credential = { username: "user", password: "pass" } } = wish;
+  const spec = { ...machineSpec, ...wish.machine };
+  const meta = (of: string) => ({ name: of, namespace: ns });
   const put = <R extends Resource>(kind: Kind<R>, draft: Draft<R>) => ensure(store, kind, draft);
-  await put(namespace, { metadata: { name: "cluster-1" } });
+  await put(namespace, { metadata: { name: ns } });
   await put(secret, {
     metadata: meta("creds"),
     type: "Opaque",
-    data: { username: encode64("user"), password: encode64("pass") },
+    data: { username: encode64(credential.username), password: encode64(credential.password) },
   });
   if (externalEtcd)
     for (const purpose of ["etcd", "apiserver-etcd-client"])
       await put(secret, {
-        metadata: { ...meta(`c1-${purpose}`), labels: { "cluster.x-k8s.io/cluster-name": "c1" } },
+        metadata: { ...meta(`${name}-${purpose}`), labels: { "cluster.x-k8s.io/cluster-name": name } },
         type: "cluster.x-k8s.io/secret",
         data: { "tls.crt": encode64("…"), "tls.key": encode64("…") },
       });
-  await put(vsphereMachineTemplate, { metadata: meta("c1-cp"), spec: { template: { spec: machineSpec } } });
+  await put(vsphereMachineTemplate, { metadata: meta(`${name}-cp`), spec: { template: { spec } } });
   await put(vsphereCluster, {
-    metadata: meta("c1"),
+    metadata: meta(name),
     spec: {
       controlPlaneEndpoint: endpoint,
       identityRef: { kind: "Secret", name: "creds" },
-      server: machineSpec.server,
-      thumbprint: machineSpec.thumbprint,
+      server: spec.server,
+      thumbprint: spec.thumbprint,
     },
   });
   const external = { caFile: "/a", certFile: "/b", keyFile: "/c", endpoints: ["http://127.0.0.1:2379"] };
   await put(kubeadmControlPlane, {
-    metadata: meta("c1"),
+    metadata: meta(name),
     spec: {
       replicas,
       version: "v1.35.4",
-      machineTemplate: { spec: { infrastructureRef: infra("VSphereMachineTemplate", "c1-cp") } },
+      machineTemplate: { spec: { infrastructureRef: infra("VSphereMachineTemplate", `${name}-cp`) } },
       kubeadmConfigSpec: externalEtcd ? { clusterConfiguration: { etcd: { external } } } : {},
     },
   });
   await put(kubeadmConfigTemplate, {
-    metadata: meta("c1-w"),
+    metadata: meta(`${name}-w`),
     spec: {
       template: {
         spec: { joinConfiguration: { nodeRegistration: { name: "{{ ds.meta_data.hostname }}" } } },
       },
     },
   });
+  const configRef = {
+    apiGroup: "bootstrap.cluster.x-k8s.io",
+    kind: "KubeadmConfigTemplate",
+    name: `${name}-w`,
+  };
   await put(machineDeployment, {
-    metadata: meta("c1-w"),
+    metadata: meta(`${name}-w`),
     spec: {
-      clusterName: "c1",
+      clusterName: name,
       replicas: workers,
       selector: { matchLabels: { pool: "w" } },
       template: {
         metadata: { labels: { pool: "w" } },
         spec: {
-          clusterName: "c1",
+          clusterName: name,
           version: "v1.35.4",
-          bootstrap: {
-            configRef: {
-              apiGroup: "bootstrap.cluster.x-k8s.io",
-              kind: "KubeadmConfigTemplate",
-              name: "c1-w",
-            },
-          },
-          infrastructureRef: infra("VSphereMachineTemplate", "c1-cp"),
+          bootstrap: { configRef },
+          infrastructureRef: infra("VSphereMachineTemplate", `${name}-cp`),
         },
       },
     },
   });
   await put(cluster, {
-    metadata: meta("c1"),
+    metadata: meta(name),
     spec: {
       clusterNetwork: { pods: { cidrBlocks: ["192.168.0.0/16"] } },
-      controlPlaneRef: { apiGroup: "controlplane.cluster.x-k8s.io", kind: "KubeadmControlPlane", name: "c1" },
-      infrastructureRef: infra("VSphereCluster", "c1"),
+      controlPlaneRef: { apiGroup: "controlplane.cluster.x-k8s.io", kind: "KubeadmControlPlane", name },
+      infrastructureRef: infra("VSphereCluster", name),
     },
   });
 }

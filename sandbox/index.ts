@@ -1,0 +1,9 @@
+// The door of sandbox: a simulated datacenter. Only cli and test import it.
+export * from "./datacenter.ts";
+export * from "./knobs.ts";
+export * from "./capi/index.ts";
+export * from "./vcenter/index.ts";
+export { vcenters, type Vcenters } from "./capi/vcenter-vms.ts";
+export type { Hypervisor, PoweredVm } from "./workload/hypervisor.ts";
+export { machineStandIn, type MachineDeps, type MachineStandIn } from "./workload/machines.ts";
+export { imageName, type Program, type ProgramPod, type Programs } from "./workload/programs.ts";
