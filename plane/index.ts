@@ -17,8 +17,8 @@ export {
 } from "./client.ts";
 export { annotations as clusterAnnotations } from "./annotations.ts";
 export { vcenterCredential } from "./desired.ts";
+export { openGrpcHub } from "./hub.ts";
 export { planeOptions, type PlaneSettings } from "./options.ts";
-export { openGrpcHub } from "./grpc-hub.ts";
 export type { HealthLimits } from "./health.ts";
 export {
   clusterEntitySchema,

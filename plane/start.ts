@@ -15,6 +15,7 @@ import { clusterDesk } from "./clusters.ts";
 import { openPlaneDatabase } from "./database.ts";
 import { enrolmentDesk } from "./enrolment.ts";
 import { eventDesk } from "./events.ts";
+import { openGrpcHub } from "./hub.ts";
 import { defaultLimits, type HealthLimits } from "./health.ts";
 import { speak } from "./messages.ts";
 import { overlordDesk } from "./overlords.ts";
@@ -58,6 +59,8 @@ export interface HubOptions {
   readonly tls: { readonly key: string; readonly cert: string; readonly ca: string };
   /** Asked at each connection, after the certificate was verified against `tls.ca`. */
   allow(identity: PeerIdentity): Promise<boolean>;
+  /** Program and version, for the other side's logs. */
+  readonly software?: string;
 }
 
 /** Opens the listening side of the link. */
@@ -71,7 +74,8 @@ export interface PlaneDeps {
   readonly log: Logger;
   /** In [0, 1), for jitter; secrets come from the system's own source. */
   readonly random: () => number;
-  readonly openHub: OpenHub;
+  /** The link's listening side; gRPC with mutual TLS unless told. */
+  readonly openHub?: OpenHub | undefined;
 }
 
 export interface Plane {
@@ -140,14 +144,16 @@ export async function startPlane(
       plane,
     });
 
+    const version = options.version ?? "0.1.0";
     const serverNames = certificateNames(options);
     const certificate = await authority.issueServer(serverNames);
-    const { hub, address } = await deps.openHub(
+    const { hub, address } = await (deps.openHub ?? openGrpcHub)(
       {
         dataDir: options.dataDir,
         listen: options.tunnelListen,
         tls: { key: certificate.key, cert: certificate.certificate, ca: authority.caPem },
         allow: (identity) => authority.isGood(identity, identity.serial),
+        software: `plane ${version}`,
       },
       deps,
     );
@@ -178,7 +184,7 @@ export async function startPlane(
       options.tls === "off"
         ? undefined
         : (options.tls ?? { key: certificate.key, cert: certificate.certificate });
-    const app = await buildApp({ desks, version: options.version ?? "0.1.0", tls });
+    const app = await buildApp({ desks, version, tls });
     closers.push(() => app.close());
     await app.listen({ host: options.listen.host, port: options.listen.port }).catch((error: unknown) => {
       throw new Fault(
