@@ -52,6 +52,8 @@ const summaries = new Set([
   "ControlPlaneMachinesReady",
   "WorkerMachinesReady",
 ]);
+/** False while the first machine is still on its way: never the cause of anything. */
+const consequences = new Set(["RemoteConnectionProbe"]);
 const failing =
   /fail|error|invalid|refused|denied|unauthori|forbidden|notfound|missing|exhausted|unreachable|unavailable|timed?out|conflict/i;
 
@@ -84,7 +86,7 @@ function causesOf(object: Resource, depth: number): Cause[] {
     code: c.reason,
     message: sentence(c),
     object: name,
-    failed: severityOf(object, c.type) ?? failing.test(c.reason),
+    failed: !consequences.has(c.type) && (severityOf(object, c.type) ?? failing.test(c.reason)),
     depth,
   }));
 }

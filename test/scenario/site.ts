@@ -1,0 +1,107 @@
+// A whole site for a scenario: every part through its own door, in a folder that is gone afterwards.
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { jsonLogger, sleep, systemClock, type Logger } from "#core";
+import type { ClusterStatusBody, PlaneClient } from "#plane";
+import { applyDocuments, readDocuments } from "../../cli/commands/apply.ts";
+import { inSubnet, takeSubnet, type Subnet } from "../../cli/demo/subnet.ts";
+import { startSite, type Site, type SiteDeps } from "../../cli/site.ts";
+
+export interface TestSite extends Site {
+  readonly folder: string;
+  readonly subnet: Subnet;
+  /** Log lines of all parts, for a test that fails and for looking for secrets. */
+  readonly lines: string[];
+  /** Pairs the gateway and waits until the plane knows its vCenter account. */
+  pairUp(): Promise<void>;
+  /** Applies examples/cluster.yaml, moved to this site's subnet, after `change`. Answers with the cluster's uid. */
+  applySample(change?: (text: string) => string): Promise<string>;
+}
+
+export const testDeps = (lines: string[]): SiteDeps => ({
+  clock: systemClock,
+  log: (part): Logger => jsonLogger("info", (line) => void lines.push(line)).child({ part }),
+  random: Math.random,
+  version: "0.0.0-test",
+  memory: () => process.memoryUsage.rss(),
+});
+
+/** Starts a site. Close it in any case. */
+export async function testSite(
+  signal: AbortSignal,
+  gateway: Record<string, unknown> = {},
+): Promise<TestSite> {
+  const folder = await mkdtemp(join(tmpdir(), "pcg-scenario-"));
+  const subnet = await takeSubnet();
+  const lines: string[] = [];
+  const site = await startSite(
+    testDeps(lines),
+    { dataDir: folder, gateway: { ...gateway, jet: { quiet: "300ms", watch: "500ms" } } },
+    signal,
+  );
+  return {
+    ...site,
+    folder,
+    subnet,
+    lines,
+    async pairUp() {
+      const { pairingCode } = await site.client.pairingCode();
+      await site.gateway.pair(pairingCode);
+      await until(
+        "the plane knows the vCenter account",
+        async () => (await site.client.accounts()).length > 0,
+      );
+    },
+    applySample: (change = (text) => text) => applySample(site, subnet, change),
+    async close() {
+      await site.close();
+      await subnet.release();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+export async function applySample(
+  site: Pick<Site, "client" | "gateway">,
+  subnet: Pick<Subnet, "prefix">,
+  change: (text: string) => string = (text) => text,
+): Promise<string> {
+  const text = await readFile(join(import.meta.dirname, "../../examples/cluster.yaml"), "utf8");
+  const documents = readDocuments(change(inSubnet(text, subnet)), "examples/cluster.yaml");
+  const sides = { plane: async () => site.client, gateway: async () => site.gateway.store };
+  let uid = "";
+  for await (const applied of applyDocuments(documents, sides)) uid = applied.clusterUid ?? uid;
+  return uid;
+}
+
+/** Looks until it is so. Throws after the deadline, with what it waited for. */
+export async function until(what: string, look: () => Promise<boolean>, deadlineMs = 60_000): Promise<void> {
+  const end = systemClock.now() + deadlineMs;
+  while (!(await look())) {
+    if (systemClock.now() > end) throw new Error(`waited ${deadlineMs / 1000} s in vain until ${what}`);
+    await sleep(systemClock, 50);
+  }
+}
+
+/** Waits for a cluster's state at the plane; the error tells how far it came. */
+export async function untilState(
+  client: PlaneClient,
+  uid: string,
+  state: string,
+  deadlineMs = 90_000,
+): Promise<ClusterStatusBody> {
+  let last: ClusterStatusBody | undefined;
+  try {
+    await until(
+      `cluster ${uid} is ${state}`,
+      async () => (last = await client.clusterStatus(uid)).state === state,
+      deadlineMs,
+    );
+  } catch (error) {
+    throw new Error(
+      `${(error as Error).message}; it is ${JSON.stringify({ state: last?.state, milestones: last?.milestones })}`,
+    );
+  }
+  return last!;
+}
