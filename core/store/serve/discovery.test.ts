@@ -32,7 +32,7 @@ describe("discovery", () => {
       {
         name: "widgets",
         namespaced: true,
-        verbs: ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"],
+        verbs: ["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"],
       },
       { name: "widgets/status" },
     ]);
@@ -96,7 +96,14 @@ describe("OpenAPI", () => {
 
   it("has no document for what is not served", async () => {
     expect((await the.ask("GET /openapi/v3/apis/none.dev/v1")).status).toBe(404);
-    expect((await the.ask("GET /openapi/v2")).status).toBe(404);
+  });
+
+  it("in version 2, which kubectl asks for what it cannot find, is empty, and in protobuf", async () => {
+    const answer = await the.ask("GET /openapi/v2");
+    expect(answer.headers.get("content-type")).toBe(
+      "application/com.github.proto-openapi.spec.v2.v1.0+protobuf",
+    );
+    expect(answer.body).toContain("Kubernetes");
   });
 });
 

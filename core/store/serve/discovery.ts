@@ -1,18 +1,12 @@
 // What is served, told to clients that ask: the lists of groups, versions and resources, plain and aggregated. Pure.
 // Shapes: k8s.io/apimachinery meta/v1 (APIGroup, APIResourceList), k8s.io/api/apidiscovery/v2.
 import { apiVersionOf, type Kind } from "../../resource/kind.ts";
-import type { ServedKinds } from "./kinds.ts";
+import { isBuiltIn, type ServedKinds } from "./kinds.ts";
 
-export const objectVerbs = [
-  "create",
-  "delete",
-  "deletecollection",
-  "get",
-  "list",
-  "patch",
-  "update",
-  "watch",
-] as const;
+/** In the order in which a Kubernetes API server lists them, which differs between its own kinds and custom ones. */
+const builtInVerbs = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+const customVerbs = ["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"];
+const verbsOf = (kind: Kind) => (isBuiltIn(kind) ? builtInVerbs : customVerbs);
 const statusVerbs = ["get", "patch", "update"] as const;
 
 /** Things one may create and never store: questions about oneself. Served beside the kinds. */
@@ -105,7 +99,7 @@ function resources(kind: Kind): unknown[] {
     singularName: kind.singular,
     namespaced: kind.namespaced,
     kind: kind.kind,
-    verbs: objectVerbs,
+    verbs: verbsOf(kind),
     ...(kind.shortNames.length > 0 ? { shortNames: kind.shortNames } : {}),
     ...(kind.categories.length > 0 ? { categories: kind.categories } : {}),
   };
@@ -142,7 +136,7 @@ function aggregatedResource(kind: Kind): unknown {
     responseKind,
     scope: kind.namespaced ? "Namespaced" : "Cluster",
     singularResource: kind.singular,
-    verbs: objectVerbs,
+    verbs: verbsOf(kind),
     ...(kind.shortNames.length > 0 ? { shortNames: kind.shortNames } : {}),
     ...(kind.categories.length > 0 ? { categories: kind.categories } : {}),
     ...(kind.hasStatus

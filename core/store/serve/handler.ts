@@ -4,13 +4,14 @@ import { stringify } from "yaml";
 import { Fault } from "../../fault.ts";
 import { toJson } from "../../json.ts";
 import type { Logger } from "../../log.ts";
+import { groupResource } from "../../resource/kind.ts";
 import type { Key } from "../../resource/meta.ts";
 import { formOf, mediaType, type Form } from "./accept.ts";
 import { callerOf, isLocalHost, review, type Caller, type Doors } from "./access.ts";
 import { bodyOf } from "./answer.ts";
 import * as discovery from "./discovery.ts";
 import type { ServedKinds } from "./kinds.ts";
-import { openapi, openapiIndex } from "./openapi.ts";
+import { openapi, openapiIndex, openapiV2, openapiV2Type } from "./openapi.ts";
 import { flag, include } from "./options.ts";
 import { patch, readJson, readYaml } from "./patching.ts";
 import { Refusal, statusOf, type About } from "./problem.ts";
@@ -105,7 +106,9 @@ function askOf({ kinds }: Face, route: ResourceRoute, query: URLSearchParams): A
   const key = keyOfRoute(route);
   const status = route.subresource === "status";
   if (!kind || (route.namespace !== undefined && !kind.namespaced)) throw nowhere();
-  if (route.subresource !== undefined && !(status && kind.hasStatus)) throw nowhere();
+  if (route.subresource !== undefined && !(status && kind.hasStatus)) {
+    throw new Refusal(404, "NotFound", `${groupResource(kind)} "${route.name ?? ""}" not found`);
+  }
   if (key && kind.namespaced && route.namespace === undefined) throw nowhere();
   return {
     kind,
@@ -182,6 +185,10 @@ function sendDocument(
   if (request.method !== "GET") throw notHere(request.method ?? "");
   if (route.kind === "health")
     return void response.writeHead(200, { "content-type": "text/plain" }).end("ok");
+  if (route.kind === "openapiV2") {
+    response.writeHead(200, { "content-type": openapiV2Type }).end(openapiV2(face.version));
+    return;
+  }
   const form = formOf(request.headers.accept);
   const found = documentOf(face, route, form, request.headers.host ?? "");
   if (found === undefined) throw nowhere();
@@ -204,7 +211,8 @@ function documentOf(
 ): unknown {
   switch (route.kind) {
     case "health":
-      return {};
+    case "openapiV2":
+      return {}; // not JSON: answered above
     case "version":
       return versionBody(version);
     case "paths":

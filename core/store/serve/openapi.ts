@@ -32,6 +32,21 @@ export function openapi(served: ServedKinds, group: string, version: string, ser
   };
 }
 
+/**
+ * GET /openapi/v2, in the protobuf that kubectl asks for (gnostic's openapi.v2.Document): a document without definitions. kubectl looks
+ * here for kinds that version 3 does not know, and then says that there is no such kind; without an answer it says something obscure.
+ */
+export function openapiV2(serverVersion: string): Buffer {
+  const field = (number: number, value: Buffer | string) => {
+    const bytes = Buffer.from(value);
+    return Buffer.concat([Buffer.from([(number << 3) | 2, bytes.length]), bytes]); // lengths below 128 are one byte
+  };
+  const info = Buffer.concat([field(1, "Kubernetes"), field(2, serverVersion.slice(0, 100))]);
+  return Buffer.concat([field(1, "2.0"), field(2, info), field(8, "")]);
+}
+
+export const openapiV2Type = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+
 function basePath(group: string, version: string): string {
   return group === "" ? `/api/${version}` : `/apis/${group}/${version}`;
 }

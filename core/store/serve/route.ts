@@ -9,6 +9,7 @@ export type Route =
   | { readonly kind: "groups" }
   | { readonly kind: "group"; readonly group: string }
   | { readonly kind: "resources"; readonly group: string; readonly version: string }
+  | { readonly kind: "openapiV2" }
   | { readonly kind: "openapiIndex" }
   | { readonly kind: "openapi"; readonly group: string; readonly version: string }
   | ResourceRoute;
@@ -73,6 +74,7 @@ function decode(path: string): string[] | undefined {
 
 function openapi(parts: readonly string[]): Route | undefined {
   const [v3, api, group, version] = parts;
+  if (v3 === "v2" && api === undefined) return { kind: "openapiV2" };
   if (v3 !== "v3") return undefined;
   if (api === undefined) return { kind: "openapiIndex" };
   if (api === "api" && group !== undefined && parts.length === 3)

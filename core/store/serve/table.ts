@@ -8,12 +8,12 @@ import { builtInColumns } from "./columns.ts";
 /** What goes along with a row: nothing, the metadata (the default), or the whole object. */
 export type Include = "None" | "Metadata" | "Object";
 
-/** The columns of a kind: its own, or the built-in kind's, or name and age. */
+/** The columns of a kind: as kubectl's users know them where it is one of Kubernetes' own, else its own, else name and age. */
 export function columnsOf(kind: Kind): readonly Column[] {
   const known = columns.get(kind);
   if (known) return known;
   const own = kind.printerColumns.map(printed);
-  const made = own.length > 0 ? [name, ...own] : (builtInColumns(kind) ?? [name, age]);
+  const made = builtInColumns(kind) ?? (own.length > 0 ? [name, ...own] : [name, age]);
   columns.set(kind, made);
   return made;
 }

@@ -4,7 +4,7 @@ import { apiVersionOf, groupResource, type Kind } from "../../resource/kind.ts";
 import type { Key, Resource } from "../../resource/meta.ts";
 import { Fault, isFault } from "../../fault.ts";
 import { formatTime, type Clock } from "../../time/clock.ts";
-import { copyJson } from "../../resource/json.ts";
+import { copyJson, sameJson } from "../../resource/json.ts";
 import type { ResourceStore } from "../store.ts";
 import { unknownFields } from "./fields.ts";
 import { isBuiltIn } from "./kinds.ts";
@@ -243,8 +243,19 @@ function pretendUpdate(kind: Kind, current: Resource, object: Resource, status: 
   return {
     ...next,
     ...(kind.hasStatus && current.status !== undefined ? { status: current.status } : {}),
-    metadata: { ...next.metadata, uid, creationTimestamp, generation, resourceVersion },
+    metadata: {
+      ...next.metadata,
+      uid,
+      creationTimestamp,
+      generation: generation + (sameJson(wishOf(next), wishOf(current)) ? 0 : 1),
+      resourceVersion,
+    },
   };
+}
+
+/** What counts for an object's generation. */
+function wishOf({ apiVersion: _a, kind: _k, metadata: _m, status: _s, ...wish }: Resource): unknown {
+  return wish;
 }
 
 function admitted(kind: Kind, object: Resource): Resource {

@@ -15,7 +15,7 @@ export const gizmo = kindFrom({
     { name: "First", type: "string", jsonPath: ".spec.nics[0].name" },
     { name: "Ready", type: "string", jsonPath: ".status.conditions[?(@.type=='Ready')].status" },
     { name: "Nics", type: "string", jsonPath: ".spec.nics", priority: 1 },
-    { name: "On", type: "boolean", jsonPath: ".spec.on", priority: 1 },
+    { name: "Active", type: "boolean", jsonPath: ".spec.active", priority: 1 },
     { name: "Age", type: "date", jsonPath: ".metadata.creationTimestamp" },
   ],
   schema: z
@@ -24,7 +24,7 @@ export const gizmo = kindFrom({
         .object({
           size: z.int().min(1).max(100).describe("How large it is."),
           color: z.enum(["red", "green", "blue"]).default("red").describe("What it looks like."),
-          on: z.boolean().optional(),
+          active: z.boolean().optional(),
           note: z.string().max(20).optional(),
           nics: z
             .array(z.object({ name: z.string(), mtu: z.int().optional() }).describe("One network card."))

@@ -24,4 +24,3 @@ export function kubeconfigText(server: string, ca: string, admin: KeyPair): stri
     2,
   );
 }
-

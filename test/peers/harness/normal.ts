@@ -11,6 +11,7 @@ const rules: readonly (readonly [RegExp, string])[] = [
   [/\/tmp\/(LIVE|MERGED)-\d+/g, "/tmp/$1"],
   // Ages, in tables and in describe. Columns are laid out by the widest cell, so what is between them goes as well.
   [/(?<=\s|^|\()(\d+[smh]){1,2}(?=\s|$|\))/gm, "AGE"],
+  [/^[IWE]\d{4} \d\d:.*\n/gm, ""], // kubectl's own log: whether a watch was short is a matter of luck
   [/ {2,}/g, "  "],
   [/ +$/gm, ""],
 ];
