@@ -22,9 +22,14 @@ export interface Transaction extends Reader {
 
 export interface Database extends Reader {
   /** Runs `work` in a write transaction and resolves once it is durable (Q1). Never call it inside another `write`. */
-  write<T>(work: (tx: Transaction) => Promise<T>): Promise<T>;
+  write<T>(work: (tx: Transaction) => Promise<T>, options?: WriteOptions): Promise<T>;
   /** Waits for writes under way, then closes. Twice is once; later calls fail with Unavailable. */
   close(): Promise<void>;
+}
+
+export interface WriteOptions {
+  /** `work` runs at most one statement that writes, and does nothing after it that may fail: saves a savepoint. */
+  readonly single?: boolean;
 }
 
 export interface DatabaseOptions {
@@ -61,6 +66,7 @@ export async function openDatabase(path: string, options: DatabaseOptions): Prom
 }
 
 interface Job {
+  readonly single: boolean;
   run(tx: Transaction): Promise<void>;
   settle(commitError?: Fault): void;
 }
@@ -90,11 +96,12 @@ class GroupCommit implements Database {
     return this.#reader.all<T>(sql, ...values);
   }
 
-  write<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
+  write<T>(work: (tx: Transaction) => Promise<T>, options: WriteOptions = {}): Promise<T> {
     if (this.#closing) return Promise.reject(closedFault());
     return new Promise<T>((resolve, reject) => {
       let finish: () => void = () => reject(new Fault("Bug", "a write was settled before it ran"));
       this.#queue.push({
+        single: options.single ?? false,
         async run(tx) {
           const value = await work(tx);
           finish = () => resolve(value);
@@ -116,7 +123,7 @@ class GroupCommit implements Database {
     try {
       await this.#writer.exec("BEGIN IMMEDIATE");
       for (const job of jobs) {
-        const part = new Part(this.#writer);
+        const part = new Part(this.#writer, job.single);
         try {
           await job.run(part);
           done.push(job);
@@ -150,14 +157,19 @@ class GroupCommit implements Database {
  */
 class Part implements Transaction {
   readonly #db: Connection;
+  readonly #single: boolean;
   #savepoint: Promise<void> | undefined;
+  #writes = 0;
 
-  constructor(db: Connection) {
+  /** `single`: its one statement undoes itself by failing. */
+  constructor(db: Connection, single: boolean) {
     this.#db = db;
+    this.#single = single;
   }
 
   async run(sql: string, ...values: Value[]): Promise<{ changes: number; lastId: number }> {
-    await (this.#savepoint ??= this.#db.exec("SAVEPOINT job"));
+    if (!this.#single) await (this.#savepoint ??= this.#db.exec("SAVEPOINT job"));
+    else if (++this.#writes > 1) throw new Fault("Bug", "a write of a single statement ran a second one");
     return this.#db.run(sql, ...values);
   }
 

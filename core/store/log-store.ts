@@ -82,7 +82,7 @@ class LogStore implements OwnedStore {
   async get<R extends Resource>(kind: Kind<R>, key: Key, signal?: AbortSignal): Promise<R | undefined> {
     check(signal);
     const row = await this.#rows.get(placeOf(kind, key));
-    return row && shown(kind, row.object);
+    return row && this.#read(kind, row);
   }
 
   async list<R extends Resource>(
@@ -116,11 +116,15 @@ class LogStore implements OwnedStore {
           return { items, revision: String(at), next: encodeNext({ at, after: last }) };
         }
         last = row;
-        if (matches(labels, row.object.metadata.labels)) items.push(shown(kind, row.object));
+        if (matches(labels, row.object.metadata.labels)) items.push(this.#read(kind, row));
       }
       if (page.rows.length < size) return { items, revision: String(at) };
       after = last;
     }
+  }
+
+  #read<R extends Resource>(kind: Kind<R>, row: Row): R {
+    return this.#rows.fresh ? typed(kind, row.object) : shown(kind, row.object);
   }
 
   async create<R extends Resource>(kind: Kind<R>, draft: Draft<R>): Promise<R> {
@@ -260,7 +264,13 @@ function placeOf(kind: Kind, key: Key): Place {
 
 /** A copy for the caller, in the version asked for (L4). */
 function shown<R extends Resource>(kind: Kind<R>, object: Resource): R {
-  return { ...copyJson(object), apiVersion: apiVersionOf(kind), kind: kind.kind } as R;
+  return typed(kind, copyJson(object));
+}
+
+function typed<R extends Resource>(kind: Kind<R>, object: Resource): R {
+  object.apiVersion = apiVersionOf(kind);
+  object.kind = kind.kind;
+  return object as R;
 }
 
 function parseRevision(text: Revision): number {

@@ -18,6 +18,7 @@ export function memoryRows(history = 10_000): Rows {
 }
 
 class MemoryRows implements Rows {
+  readonly fresh = false;
   readonly #history: number;
   readonly #rows = new Map<string, Row>();
   /** Rows of each resource in order, made when first asked for. */

@@ -4,7 +4,7 @@
 //   L1. Changes are atomic and serial; the n-th change has revision n (the empty store has revision 1), without gaps.
 //   L2. Every change leaves an event that holds the object after it and before it. The newest event is never forgotten.
 //   L3. A change is heard by listeners after it is durable, in the order of revisions.
-//   L4. Objects in rows and events belong to the backend: who hands them out copies them first.
+//   L4. Objects in rows and events belong to the backend: who hands them out copies them first (unless rows are `fresh`).
 import type { Resource } from "../resource/meta.ts";
 
 /** Where an object lives. `resource` is the kind's group resource ("widgets.test.pcg.dev"); namespace "" is cluster scope. */
@@ -47,6 +47,8 @@ export interface PageQuery {
 }
 
 export interface Rows {
+  /** True where every row of get and page is made anew, and may be handed out as it is. */
+  readonly fresh: boolean;
   get(place: Place): Promise<Row | undefined>;
   /** Rows in order, and the revision they are true for. */
   page(query: PageQuery): Promise<{ readonly rows: Row[]; readonly revision: number }>;

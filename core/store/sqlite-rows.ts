@@ -8,7 +8,6 @@ import { forgotten } from "./memory-rows.ts";
 import {
   placeText,
   withRevision,
-  type Change,
   type Decide,
   type Logged,
   type PageQuery,
@@ -31,6 +30,13 @@ const migrations = [
      object, before, before_revision INTEGER
    );
    INSERT INTO events (revision, type, resource, namespace, name) VALUES (1, 'Start', '', '', '')`,
+  // A write is one statement: rows follow the log.
+  `CREATE TRIGGER kept AFTER INSERT ON events WHEN new.type <> 'Deleted' BEGIN
+     INSERT OR REPLACE INTO resources VALUES (new.resource, new.namespace, new.name, new.revision, new.object);
+   END;
+   CREATE TRIGGER gone AFTER INSERT ON events WHEN new.type = 'Deleted' BEGIN
+     DELETE FROM resources WHERE resource = new.resource AND namespace = new.namespace AND name = new.name;
+   END`,
 ];
 
 /** Forgetting is done once in so many revisions. */
@@ -80,6 +86,7 @@ interface StoredEvent extends StoredRow {
 }
 
 class SqliteRows implements Rows {
+  readonly fresh = true;
   readonly #db: Database;
   readonly #history: number;
   readonly #seal: Seal | undefined;
@@ -109,49 +116,47 @@ class SqliteRows implements Rows {
   }
 
   async change(places: readonly [Place, ...Place[]], decide: Decide): Promise<Logged | undefined> {
-    const logged = await this.#db.write(async (tx) => {
-      const found = await tx.all<StoredRow & { at: number }>(
-        selectRows(places.length),
-        ...places.flatMap(columns),
-      );
-      const stored = places.map((_, at) => found.find((row) => row.at === at));
-      const change = decide(stored.map((row) => row && this.#row(row)));
-      return change && this.#put(tx, places[0], change, stored[0]);
-    });
-    if (logged) for (const heard of this.#listeners) heard(logged);
+    const logged = await this.#db.write((tx) => this.#change(tx, places, decide), { single: true });
+    if (!logged) return undefined;
+    for (const heard of this.#listeners) heard(logged);
+    if (logged.revision % forgetEvery === 0) this.#forget(logged.revision - this.#history);
     return logged;
   }
 
-  async #put(tx: Transaction, place: Place, change: Change, before: StoredRow | undefined): Promise<Logged> {
-    const object = this.#encode(place, change.object);
-    const where = columns(place);
+  async #change(
+    tx: Transaction,
+    places: readonly [Place, ...Place[]],
+    decide: Decide,
+  ): Promise<Logged | undefined> {
+    const stored = await tx.all<StoredRow & { at: number }>(
+      selectRows(places.length),
+      ...places.flatMap(columns),
+    );
+    const found = places.map((_, at) => stored.find((row) => row.at === at));
+    const rows = found.map((row) => row && this.#row(row));
+    const change = decide(rows);
+    if (!change) return undefined;
+
+    const [{ resource, namespace, name }] = places;
     const event = await tx.run(
       "INSERT INTO events (type, resource, namespace, name, object, before, before_revision) VALUES (?, ?, ?, ?, ?, ?, ?)",
       change.type,
-      ...where,
-      object,
-      before?.object ?? null,
-      before?.revision ?? null,
-    );
-    const revision = event.lastId;
-    if (change.type === "Deleted") {
-      await tx.run("DELETE FROM resources WHERE resource = ? AND namespace = ? AND name = ?", ...where);
-    } else {
-      await tx.run("INSERT OR REPLACE INTO resources VALUES (?, ?, ?, ?, ?)", ...where, revision, object);
-    }
-    if (revision % forgetEvery === 0) {
-      await tx.run("DELETE FROM events WHERE revision <= ?", revision - this.#history);
-    }
-    const { resource, namespace, name } = place;
-    return {
       resource,
       namespace,
       name,
-      revision,
-      type: change.type,
-      object: withRevision(change.object, revision),
-      ...(before ? { before: this.#row(before).object } : {}),
-    };
+      this.#encode(places[0], change.object),
+      found[0]?.object ?? null,
+      found[0]?.revision ?? null,
+    );
+    const revision = event.lastId;
+    const object = withRevision(change.object, revision);
+    const before = rows[0] ? { before: rows[0].object } : {};
+    return { resource, namespace, name, revision, type: change.type, object, ...before };
+  }
+
+  /** In a write of its own, for which nobody waits: where it fails, the next one does its work. */
+  #forget(last: number): void {
+    this.#db.write((tx) => tx.run("DELETE FROM events WHERE revision <= ?", last)).catch(() => {});
   }
 
   async events(after: number, limit: number): Promise<{ events: Logged[]; oldest: number; newest: number }> {
