@@ -1,0 +1,213 @@
+// Golden texts: what a wish becomes, to be read aloud. Set `rewrite` to true for one run after a change that is meant, and read the diff.
+import { readFile, writeFile } from "node:fs/promises";
+import { describe, expect, it } from "vitest";
+import { stringify } from "yaml";
+import type { Draft, Kind, Resource } from "#core";
+import {
+  cluster,
+  deployment,
+  inClusterIPPool,
+  ipAddressClaim,
+  kubeadmControlPlane,
+  vsphereCluster,
+  vsphereMachineTemplate,
+} from "#proto";
+import { addressNeeds } from "#proto/render/addresses.ts";
+import { machineTemplate } from "#proto/render/machine-template.ts";
+import { dropEmpty, boundedName, includes, overlay } from "#proto/render/shape.ts";
+import { workerName } from "#proto/render/names.ts";
+import { defaultImages, installObjects } from "../providers.ts";
+import { wish } from "../testing/world.ts";
+import { childPool, clusterObject, vsphereClusterObject, type Resolved } from "./cluster.ts";
+import { controlPlane } from "./control-plane.ts";
+import { leaseClaim, leaseNames } from "./lease.ts";
+
+const rewrite = false;
+const resolved: Resolved = {
+  endpoint: { host: "10.0.0.10", port: 6443 },
+  template: "/DC0/vm/templates/u-v1.35.4",
+};
+
+const rich = wish({
+  network: { endpoint: { type: "DDNS", host: "c1.example.test" }, certSANs: ["10.9.9.9"] },
+  access: { sshKeys: ["ssh-ed25519 AAAA op@desk"], ntpServers: ["10.0.0.2"] },
+  placement: {
+    datacenter: "DC0",
+    folder: "/DC0/vm/clusters",
+    computeCluster: "DC0_C0",
+    resourcePool: "gold",
+    storagePolicyName: "fast",
+    networkName: "VM Network",
+    staticIp: false,
+    nameservers: ["10.0.0.53"],
+  },
+  controlPlane: { replicas: 3, useControlPlaneAsWorker: true, labels: { tier: "cp" } },
+});
+
+function text(objects: readonly Draft<Resource>[]): string {
+  return objects
+    .map((object) => stringify(object, { lineWidth: 0, aliasDuplicateObjects: false }))
+    .join("---\n");
+}
+
+function whole(spec: ReturnType<typeof wish>): Draft<Resource>[] {
+  const { host = resolved.endpoint.host, port } = spec.network.endpoint;
+  const found = { ...resolved, endpoint: { host, port } };
+  const shape = {
+    placement: spec.placement,
+    instance: spec.controlPlane.instance,
+    template: resolved.template,
+  };
+  const machine = machineTemplate(vsphereMachineTemplate, spec, "cluster-u1", "c1-cp", shape);
+  return [
+    machine,
+    controlPlane(spec, found, machine.metadata.name, 1),
+    vsphereClusterObject(spec, found),
+    clusterObject(spec, found),
+  ];
+}
+
+async function golden(name: string, got: string): Promise<void> {
+  const path = new URL(`testdata/${name}.yaml`, import.meta.url);
+  if (rewrite) await writeFile(path, got);
+  expect(got).toBe(await readFile(path, "utf8"));
+}
+
+describe("the objects of a cluster", () => {
+  it("read as written down: static addresses, an address for the API from the pool", async () => {
+    await golden("static-vip", text(whole(wish())));
+  });
+
+  it("read as written down: DHCP, a name for the API, its own rules for nodes", async () => {
+    await golden("dhcp-ddns", text(whole(rich)));
+  });
+
+  it("read as written down: lease and child pool", async () => {
+    const [need] = addressNeeds(wish());
+    const [name] = leaseNames(wish(), need!);
+    const leased = ["10.0.0.11", "10.0.0.12"].map((address) => ({
+      address,
+      prefix: 24,
+      gateway: "10.0.0.1",
+    }));
+    await golden(
+      "addresses",
+      text([leaseClaim(wish(), need!, name!), childPool(wish(), need!.child, leased)]),
+    );
+  });
+
+  it("read as written down: what goes into the workload cluster", async () => {
+    const objects = installObjects(wish(), defaultImages, { signingKey: "KEY" }).map(({ object }) => object);
+    await golden("install", text(objects));
+  });
+
+  it("are what the kinds accept as they are", () => {
+    const kinds: readonly Kind[] = [
+      vsphereMachineTemplate,
+      kubeadmControlPlane,
+      vsphereCluster,
+      cluster,
+      ipAddressClaim,
+      inClusterIPPool,
+      deployment,
+    ];
+    const [need] = addressNeeds(wish());
+    const drafts = [
+      ...whole(wish()),
+      ...whole(rich),
+      leaseClaim(wish(), need!, leaseNames(wish(), need!)[0]!),
+      childPool(wish(), "c1", [{ address: "10.0.0.11", prefix: 24 }]),
+      ...installObjects(wish(), defaultImages, {}).map(({ object }) => object),
+    ];
+    for (const draft of drafts) {
+      const kind = kinds.find((k) => k.kind === draft.kind);
+      const answer = kind?.admit?.(draft as Resource) ?? { object: draft };
+      expect(answer, draft.metadata.name ?? "").not.toHaveProperty("problems");
+    }
+  });
+
+  it("have no owner of ours: one owner outside the moved set would take the Cluster out of any move", () => {
+    for (const draft of [...whole(wish()), ...whole(rich)])
+      expect(draft.metadata.ownerReferences).toBeUndefined();
+  });
+});
+
+describe("address needs", () => {
+  it("are nodes + 3 for the control plane's pool, nodes + 1 for another, in child pools of different names", () => {
+    const other = { ...wish().placement, ipPoolRef: { name: "dmz", namespace: "pools" } };
+    const needs = addressNeeds(
+      wish({
+        controlPlane: { replicas: 3 },
+        workerPools: [
+          { name: "a", size: 2 },
+          { name: "b", size: 4, placement: other },
+        ],
+      }),
+    );
+    expect(needs.map(({ child, count, nodes, vip, field }) => ({ child, count, nodes, vip, field }))).toEqual(
+      [
+        { child: "c1", count: 8, nodes: 5, vip: true, field: "placement.ipPoolRef" },
+        {
+          child: expect.stringMatching(/^c1-[0-9a-f]{6}$/) as string,
+          count: 5,
+          nodes: 4,
+          vip: false,
+          field: "workerPools[1].placement.ipPoolRef",
+        },
+      ],
+    );
+    const names = needs.flatMap((need) => leaseNames(wish(), need).map((n) => `${n.namespace}/${n.name}`));
+    expect(new Set(names).size).toBe(13);
+    expect(names).toContain("default/u1-lease-0");
+  });
+
+  it("lie in the cluster's own namespace where the parent is a global pool", () => {
+    const spec = wish({
+      placement: { ...wish().placement, ipPoolRef: { kind: "GlobalInClusterIPPool", name: "all" } },
+    });
+    const [need] = addressNeeds(spec);
+    expect(leaseNames(spec, need!)[0]).toEqual({ namespace: "cluster-u1", name: "c1-lease-0" });
+  });
+
+  it("are none with DHCP", () => {
+    expect(addressNeeds(rich)).toEqual([]);
+  });
+});
+
+describe("shapes", () => {
+  it("drop what means nothing, and keep what does when it is empty", () => {
+    expect(
+      dropEmpty({
+        a: "",
+        b: [],
+        c: {},
+        d: { e: undefined },
+        f: 0,
+        g: false,
+        taints: [],
+        labels: { x: "" },
+        h: ["", 1],
+      }),
+    ).toEqual({ f: 0, g: false, taints: [], labels: { x: "" }, h: [1] });
+  });
+
+  it("bound names, and keep them apart", () => {
+    const long = "a".repeat(60);
+    expect(boundedName("c1", "-cp")).toBe("c1-cp");
+    expect(boundedName(long, "-cp", 57)).toHaveLength(57);
+    expect(boundedName(long, "-cp", 57)).not.toBe(boundedName(`${long}b`, "-cp", 57));
+    expect(workerName(long, "b".repeat(63)).length).toBeLessThanOrEqual(51);
+  });
+
+  it("see whether an object holds what is wanted, and lay it over", () => {
+    const have = { a: 1, b: { c: [1, 2], d: "kept" } };
+    expect(includes(have, { b: { c: [1, 2] } })).toBe(true);
+    expect(includes(have, { b: { c: [1] } })).toBe(false);
+    expect(includes({}, { a: undefined })).toBe(true);
+    expect(overlay(have, { b: { c: [3] }, e: { f: 1 } })).toEqual({
+      a: 1,
+      b: { c: [3], d: "kept" },
+      e: { f: 1 },
+    });
+  });
+});
