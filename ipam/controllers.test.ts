@@ -1,7 +1,5 @@
-import { readFileSync } from "node:fs";
-import { parseAllDocuments } from "yaml";
 import { afterEach, describe, expect, test } from "vitest";
-import { defineKind, leases, ownerReference, type Kind, type Resource } from "#core";
+import { defineKind, ownerReference } from "#core";
 import { recordingLogger, type Stage } from "#core/controller/testing.ts";
 import {
   cluster,
@@ -56,68 +54,6 @@ async function staged() {
   };
   return { ...made, log, pool, counters, edit, claims, remove };
 }
-
-test("objects are exactly what the in-cluster provider writes", async () => {
-  const documents = parseAllDocuments(
-    readFileSync(new URL("testdata/in-cluster.yaml", import.meta.url), "utf8"),
-  );
-  const golden = documents.map((document) => document.toJS() as Resource);
-  const kinds: readonly Kind[] = [inClusterIPPool, globalInClusterIPPool, ipAddressClaim, ipAddress];
-  const kindOf = (object: Resource) => kinds.find(({ kind }) => kind === object.kind) as Kind;
-  const { store, quiet } = await staged();
-  await store.create(cluster, { metadata: { namespace: "cluster-1", name: "c1" }, spec: {} });
-  const uids = new Map<string, string>(); // theirs to ours
-  for (const { metadata } of golden)
-    for (const { kind, name, uid } of metadata.ownerReferences ?? [])
-      if (kind === vms.kind && !uids.has(uid))
-        uids.set(uid, (await store.create(vms, { metadata: { namespace: "cluster-1", name } })).metadata.uid);
-  const translated = <T>(value: T): T =>
-    JSON.parse(
-      [...uids].reduce((text, [their, our]) => text.replaceAll(their, our), JSON.stringify(value)),
-    ) as T;
-
-  // What people and CAPV wrote of it, in the order in which they did.
-  const ours = /^ipam\.cluster\.x-k8s\.io\//;
-  const inputs = golden
-    .filter(({ kind }) => kind !== ipAddress.kind)
-    .sort((a, b) => a.metadata.creationTimestamp.localeCompare(b.metadata.creationTimestamp));
-  for (const { kind, metadata, ...object } of inputs) {
-    const finalizers = metadata.finalizers?.filter((finalizer) => !ours.test(finalizer)) ?? [];
-    await store.create(kindOf({ kind, metadata, ...object }), {
-      ...object,
-      metadata: { ...translated(metadata), finalizers },
-    });
-    await quiet();
-  }
-
-  for (const object of golden) {
-    const key = { name: object.metadata.name, namespace: object.metadata.namespace ?? "" };
-    const made = await store.get(kindOf(object), key);
-    uids.set(object.metadata.uid, made?.metadata.uid ?? "not made");
-  }
-  // uids, times and revisions are the store's; the claim's Ready condition is ours on purpose (the contract asks for it).
-  const plain = (object: Resource) => {
-    const { uid: _u, creationTimestamp: _c, resourceVersion: _r, ...meta } = object.metadata;
-    const { conditions: _s, ...status } = (object.status ?? {}) as { conditions?: unknown };
-    const { apiVersion, kind, spec } = object;
-    return {
-      apiVersion,
-      kind,
-      spec,
-      metadata: translated(meta),
-      ...(Object.keys(status).length > 0 ? { status } : {}),
-    };
-  };
-  for (const want of golden) {
-    const key = { name: want.metadata.name, namespace: want.metadata.namespace ?? "" };
-    const have = await store.get(kindOf(want), key);
-    expect(have && plain(have), `${want.kind} ${want.metadata.name}`).toEqual(plain(want));
-  }
-  expect((await store.list(ipAddress)).items).toHaveLength(
-    golden.filter((o) => o.kind === ipAddress.kind).length,
-  );
-  expect((await store.list(leases)).items).toEqual([]); // reservations leave nothing behind
-});
 
 describe("a claim", () => {
   test("gets the lowest free address, and says so", async () => {

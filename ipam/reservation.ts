@@ -33,29 +33,26 @@ export class Reservations {
     this.#globalNamespace = globalNamespace;
   }
 
-  /** Holds the address for the claim; true as well when it held it already. False: it is held for another. */
-  async win(place: PoolPlace, pool: Pool, claim: IPAddressClaim, address: Address): Promise<boolean> {
+  /** Holds the address for the claim, also where it held it already. Undefined: it is held for another. */
+  async win(
+    place: PoolPlace,
+    pool: Pool,
+    claim: IPAddressClaim,
+    address: Address,
+  ): Promise<Lease | undefined> {
     const namespace = this.#namespace(place);
     const name = reservationName(pool, address);
     const { namespace: claimNamespace = "", name: claimName, uid } = claim.metadata;
     try {
-      await this.#store.create(leases, {
+      return await this.#store.create(leases, {
         metadata: { namespace, name, labels: { [poolLabel]: pool.metadata.uid, [claimLabel]: uid } },
         spec: { holderIdentity: keyText({ namespace: claimNamespace, name: claimName }) },
       });
-      return true;
     } catch (error) {
       if (!isFault(error, "AlreadyExists")) throw error;
       const lease = await this.#store.get(leases, { namespace, name });
-      return lease?.metadata.labels?.[claimLabel] === uid; // V4
+      return lease?.metadata.labels?.[claimLabel] === uid ? lease : undefined; // V4
     }
-  }
-
-  /** Lets the claim's reservation of the address go. Twice is once. */
-  async drop(place: PoolPlace, pool: Pool, claim: IPAddressClaim, address: Address): Promise<void> {
-    const key = { namespace: this.#namespace(place), name: reservationName(pool, address) };
-    const lease = await this.#store.get(leases, key);
-    if (lease?.metadata.labels?.[claimLabel] === claim.metadata.uid) await this.remove(lease);
   }
 
   /** All reservations of a pool. */

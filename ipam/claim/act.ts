@@ -66,7 +66,8 @@ async function allocate(
 ): Promise<void> {
   if (!pool) throw new Fault("Bug", `${keyText(keyOf(claim))} gets an address of no pool`);
   const taken = new Fault("Conflict", `${text} of ${poolName(place)} was given to another claim meanwhile`);
-  if (!(await reservations.win(place, pool, claim, address))) throw taken;
+  const reservation = await reservations.win(place, pool, claim, address);
+  if (!reservation) throw taken;
   const others = await addressesOf(store, place, signal);
   const rival = others.find(({ spec }) => {
     const used = parseAddress(spec.address);
@@ -74,7 +75,7 @@ async function allocate(
   });
   const isOurs = rival && keyText(keyOf(rival)) === keyText(keyOf(claim));
   if (rival && !isOurs) {
-    await reservations.drop(place, pool, claim, address);
+    await reservations.remove(reservation);
     throw taken;
   }
   if (!isOurs) {
@@ -83,13 +84,13 @@ async function allocate(
     } catch (error) {
       // Another process finished this very claim. What it made is looked at in the next round.
       if (!isFault(error, "AlreadyExists")) throw error;
-      await reservations.drop(place, pool, claim, address);
+      await reservations.remove(reservation);
       throw new Fault("Conflict", `an IPAddress ${keyText(keyOf(claim))} appeared meanwhile`, {
         cause: error,
       });
     }
   }
-  await reservations.drop(place, pool, claim, address);
+  await reservations.remove(reservation);
 }
 
 /** The IPAddress exactly as upstream's provider writes it. Pure. */

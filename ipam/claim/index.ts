@@ -1,6 +1,7 @@
 import { Mutex } from "async-mutex";
 import {
   Fault,
+  hasFinalizer,
   keyOf,
   keyText,
   steps,
@@ -15,7 +16,7 @@ import {
 import { cluster, ipAddress, ipAddressClaim, type IPAddress } from "#proto";
 import type { Reservations } from "../reservation.ts";
 import { Waiters } from "../waiters.ts";
-import { placeOf, placeText, poolKinds, poolPlace } from "../words.ts";
+import { placeOf, placeText, poolKinds, poolPlace, releaseAddress } from "../words.ts";
 import { act } from "./act.ts";
 import { awaited, clusterText, observe, type Seen } from "./observe.ts";
 import { planClaim, type ClaimAction } from "./plan.ts";
@@ -75,7 +76,10 @@ export function claimController(deps: {
           return claim ? {} : inner.reconcile(key, signal);
         }
         waiters.note(key, awaited(claim)); // before looking: what changes from now on wakes it
-        // Rounds of one pool go one after another: the next sees what the last one took. Others need no lock (reservation.ts).
+        // Rounds that may allocate from one pool go one after another: the next sees what the last one took. That is for speed and
+        // order only; what keeps addresses unique is the reservation.
+        if (claim.status?.addressRef || !hasFinalizer(claim, releaseAddress))
+          return inner.reconcile(key, signal);
         return turnOf(turns, placeText(place)).runExclusive(() => {
           if (signal.aborted) throw new Fault("Cancelled", `serving ${keyText(key)} was cancelled`);
           return inner.reconcile(key, signal);
