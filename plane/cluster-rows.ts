@@ -3,6 +3,8 @@ import type { Row } from "#core";
 import type { SpaSpec } from "#proto/kinds/spa.ts";
 import { clusterStatusSchema, heartbeatSchema, type Heartbeat } from "#proto/messages.ts";
 import type { ClusterSeen } from "./cluster-view.ts";
+import { readBack } from "./read-back.ts";
+import type { Health } from "./health.ts";
 import type { ClusterEntity } from "./rest/shapes.ts";
 
 export interface Cluster {
@@ -39,6 +41,7 @@ export interface ClusterRow extends Row {
   agent_status: string | null;
   heartbeat_at: number | null;
   heartbeat: string | null;
+  health: Health;
   created_at: number;
   modified_at: number;
   delete_requested_at: number | null;
@@ -64,7 +67,7 @@ export function clusterOf(row: ClusterRow): Cluster {
       deleted: row.deleted_at !== null,
     },
     heartbeatAt: row.heartbeat_at ?? undefined,
-    heartbeat: row.heartbeat === null ? undefined : heartbeatSchema.parse(JSON.parse(row.heartbeat)),
+    heartbeat: readBack(heartbeatSchema, row.heartbeat),
     createdAt: row.created_at,
     modifiedAt: row.modified_at,
     deleteRequestedAt: row.delete_requested_at ?? undefined,

@@ -452,6 +452,39 @@ test("everything is still there after a restart", async () => {
   expect(t.hub.sent).toEqual([]);
 });
 
+test("a reinstalled gateway that takes its old place is told again what is wanted", async () => {
+  const uid = await t.client.createCluster(sampleEntity());
+  t.hub.sent.splice(0);
+  const { pairingCode: code } = await t.client.pairingCode();
+  await t.client.bindPairingCode(gateway.uid, code);
+  const again = await pair({
+    planeUrl: t.plane.url,
+    code,
+    dataDir: join(folder, "reinstalled"),
+    clock: systemClock,
+    log: silentLogger,
+  });
+  expect(again.uid).toBe(gateway.uid);
+  expect(sentTo("gateway")).toMatchObject([{ clusterUid: uid, counter: 1 }]);
+});
+
+test("an agent that falls silent is told of in its cluster's events", async () => {
+  const uid = await t.client.createCluster(sampleEntity());
+  await t.hub.say(agentOf(uid), "heartbeat", { at: "", version: "0.1.0" });
+  await t.clock.advance(60_000);
+  const newest = async () => (await t.client.clusterEvents(uid, { limit: 1 })).items[0]?.message;
+  await expect
+    .poll(() => watched(newest))
+    .toMatch(/^the agent of cluster 'shop-1' has sent no heartbeat since/);
+  expect((await t.client.clusterStatus(uid)).health.state).toBe("unhealthy");
+});
+
+test("who lost the first API key gets another from the plane itself", async () => {
+  const other = planeClient({ url: t.plane.url, apiKey: await t.plane.newApiKey("lost") });
+  expect(await other.overlords()).toHaveLength(1);
+  await other.close();
+});
+
 test("a revoked gateway shows as Revoked and its link is cut", async () => {
   await t.client.revokeOverlord(gateway.uid, "lost laptop");
   expect((await t.client.overlord(gateway.uid)).status.state).toBe("Revoked");

@@ -7,7 +7,7 @@
 import type { Clock, Database, Logger, Problem, Transaction } from "#core";
 import type { Seal } from "#core/store/seal.ts";
 import type { SpaSpec } from "#proto/kinds/spa.ts";
-import { type ClusterStatus, type DesiredCluster, type Heartbeat } from "#proto/messages.ts";
+import { type ClusterStatus, type DesiredCluster } from "#proto/messages.ts";
 import type { Authority } from "./authority.ts";
 import { clusterOf, type Cluster, type ClusterRow } from "./cluster-rows.ts";
 import { isPivoted } from "./cluster-view.ts";
@@ -48,7 +48,6 @@ export interface Clusters {
   admitAgent(tx: Transaction, clusterUid: string | undefined): Promise<string>;
   /** Takes a status in; false when the speaker has no say in that cluster (C4). `gone` when this ended it. */
   heard(from: Speaker, status: ClusterStatus): Promise<"stored" | "refused" | "gone">;
-  heartbeat(clusterUid: string, beat: Heartbeat): Promise<void>;
   /** True when the speaker may send events of the cluster. */
   maySpeak(from: Speaker, clusterUid: string): Promise<boolean>;
   /** Forgets tombstones older than 72 h. */
@@ -256,15 +255,6 @@ export function clusterDesk(deps: ClusterDeps): Clusters {
       if (outcome === "gone")
         await authority.revoke({ role: "agent", uid: status.clusterUid }, "cluster deleted");
       return outcome;
-    },
-
-    async heartbeat(clusterUid, beat) {
-      await db.write((tx) =>
-        tx.run(
-          "UPDATE clusters SET heartbeat_at = ?, heartbeat = ? WHERE uid = ? AND deleted_at IS NULL",
-          ...[clock.now(), JSON.stringify(beat), clusterUid],
-        ),
-      );
     },
 
     async maySpeak(from, clusterUid) {

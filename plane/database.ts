@@ -48,6 +48,7 @@ const migrations = [
     UNIQUE (source, id));
   CREATE INDEX events_by_subject ON events (subject_kind, subject, seq);
   `,
+  `ALTER TABLE clusters ADD COLUMN health TEXT NOT NULL DEFAULT 'unknown'`,
 ];
 
 export function openPlaneDatabase(dataDir: string): Promise<Database> {

@@ -20,7 +20,7 @@ import type { Authority } from "./authority.ts";
 import type { Clusters } from "./clusters.ts";
 import { signDesired } from "./desired.ts";
 import type { Events } from "./events.ts";
-import type { Overlords } from "./overlords.ts";
+import type { HealthDesk } from "./health-desk.ts";
 
 export interface MessageDeps {
   readonly hub: Hub;
@@ -30,7 +30,7 @@ export interface MessageDeps {
   readonly authority: Authority;
   readonly clusters: Clusters;
   readonly events: Events;
-  readonly overlords: Overlords;
+  readonly health: HealthDesk;
 }
 
 export interface Messages {
@@ -39,7 +39,7 @@ export interface Messages {
 }
 
 export function speak(deps: MessageDeps): Messages {
-  const { hub, db, log, authority, clusters, events, overlords } = deps;
+  const { hub, db, log, authority, clusters, events, health } = deps;
   const sending = new Mutex();
 
   const messages: Messages = {
@@ -116,9 +116,7 @@ export function speak(deps: MessageDeps): Messages {
   });
 
   on(heartbeatTopic, heartbeatSchema, async (from, beat) => {
-    await (from.role === "gateway"
-      ? overlords.heartbeat(from.uid, beat)
-      : clusters.heartbeat(from.uid, beat));
+    await health.beat({ kind: from.role === "gateway" ? "overlord" : "spectrocluster", uid: from.uid }, beat);
   });
 
   hub.onGap((from, gap) => {

@@ -8,7 +8,8 @@ import type { Clock, Database, Row, Transaction } from "#core";
 import { heartbeatSchema, type Heartbeat } from "#proto/messages.ts";
 import type { Authority } from "./authority.ts";
 import type { Events } from "./events.ts";
-import { healthEvent, healthOf, type Health, type HealthLimits } from "./health.ts";
+import type { Health } from "./health.ts";
+import { readBack } from "./read-back.ts";
 import { notFound, Refusal } from "./refusal.ts";
 import { newUid } from "./uid.ts";
 
@@ -47,9 +48,6 @@ export interface Overlords {
   /** Refuses its certificates from now on (O1). Twice is once. */
   revoke(tenantUid: string, uid: string, reason: string): Promise<void>;
   delete(tenantUid: string, uid: string, force: boolean): Promise<void>;
-  heartbeat(uid: string, beat: Heartbeat): Promise<void>;
-  /** Looks at every gateway's silence and tells of changes. */
-  checkHealth(limits: HealthLimits): Promise<void>;
 }
 
 interface OverlordRow extends Row {
@@ -106,6 +104,10 @@ export function overlordDesk(deps: {
         await tx.run(
           "UPDATE certificates SET revoked_at = ?, reason = 'paired again' WHERE role = 'gateway' AND uid = ? AND revoked_at IS NULL",
           ...[now, boundUid],
+        );
+        await tx.run(
+          "UPDATE clusters SET published_gateway = 0 WHERE overlord_uid = ? AND deleted_at IS NULL", // it may have lost all it knew
+          boundUid,
         );
         await events.say(
           tx,
@@ -192,39 +194,6 @@ export function overlordDesk(deps: {
       });
       await authority.revoke({ role: "gateway", uid }, "gateway deleted");
     },
-
-    async heartbeat(uid, beat) {
-      await db.write(async (tx) => {
-        const row = await tx.get<OverlordRow>("SELECT * FROM overlords WHERE uid = ?", uid);
-        if (!row) return;
-        await tx.run(
-          "UPDATE overlords SET heartbeat_at = ?, heartbeat = ?, health = 'healthy' WHERE uid = ?",
-          ...[clock.now(), JSON.stringify(beat), uid],
-        );
-        const told = healthEvent(row.health, "healthy", `gateway '${row.name}'`, clock.now());
-        if (told) await events.say(tx, { kind: "overlord", uid }, told);
-      });
-    },
-
-    async checkHealth(limits) {
-      const now = clock.now();
-      const rows = await db.all<OverlordRow>(
-        "SELECT * FROM overlords WHERE deleted_at IS NULL AND revoked_at IS NULL",
-      );
-      for (const row of rows) {
-        const last = row.heartbeat_at ?? undefined;
-        const health = healthOf(last, now, limits);
-        if (health === row.health) continue;
-        await db.write(async (tx) => {
-          const { changes } = await tx.run(
-            "UPDATE overlords SET health = ? WHERE uid = ? AND heartbeat_at IS ?", // a heartbeat that came meanwhile wins
-            ...[health, row.uid, row.heartbeat_at],
-          );
-          const told = healthEvent(row.health, health, `gateway '${row.name}'`, last);
-          if (told && changes > 0) await events.say(tx, { kind: "overlord", uid: row.uid }, told);
-        });
-      }
-    },
   };
   return self;
 }
@@ -246,6 +215,6 @@ function overlord(row: OverlordRow): Overlord {
     revokedAt: row.revoked_at ?? undefined,
     deletedAt: row.deleted_at ?? undefined,
     heartbeatAt: row.heartbeat_at ?? undefined,
-    heartbeat: row.heartbeat === null ? undefined : heartbeatSchema.parse(JSON.parse(row.heartbeat)),
+    heartbeat: readBack(heartbeatSchema, row.heartbeat),
   };
 }

@@ -113,27 +113,6 @@ test("a used code does not work for another gateway", async () => {
   await rm(second, { recursive: true });
 });
 
-test("a gateway whose answer was lost tries again with the same code and becomes the same gateway", async () => {
-  const { pairingCode } = await t.client.pairingCode();
-  const keys = deriveCodeKeys(parsePairingCode(pairingCode));
-  const first = await pairing(pairingCode, { clock: systemClock }).then(async (identity) => {
-    // as if it had been killed before it stored the answer: the pending key is all there is
-    const text = JSON.parse(await readFile(join(dataDir, "identity.json"), "utf8")) as { privateKey: string };
-    return { uid: identity.uid, key: text.privateKey };
-  });
-  const { csr } = await makeKeyAndRequest("z");
-  const request = { codeId: keys.id, csr };
-  const http = planeHttp({ url: t.plane.url });
-  const stranger = http.call({
-    method: "POST",
-    path: "/v1/pcg/register",
-    body: { ...request, proof: requestProof(keys.macKey, request) },
-  });
-  expect(await message(stranger)).toMatch(/was used/);
-  await http.close();
-  expect(first.uid).toMatch(/^[0-9a-f]{24}$/);
-});
-
 test("five unknown codes lock the address for a quarter of an hour, right codes included", async () => {
   const { pairingCode } = await t.client.pairingCode();
   for (let i = 0; i < 5; i++) {

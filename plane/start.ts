@@ -16,6 +16,7 @@ import { openPlaneDatabase } from "./database.ts";
 import { enrolmentDesk } from "./enrolment.ts";
 import { eventDesk } from "./events.ts";
 import { openGrpcHub } from "./hub.ts";
+import { healthDesk, type HealthDesk } from "./health-desk.ts";
 import { defaultLimits, type HealthLimits } from "./health.ts";
 import { speak } from "./messages.ts";
 import { overlordDesk } from "./overlords.ts";
@@ -90,6 +91,8 @@ export interface Plane {
   readonly apiKey?: Secret;
   /** Another tenant, with a project and a key that is shown this once. */
   addTenant(name: string): Promise<{ tenantUid: string; projectUid: string; apiKey: Secret }>;
+  /** Another key of the first tenant, for who lost the first. Earlier keys stay good. */
+  newApiKey(name: string): Promise<Secret>;
   /** Stops listening and closes the state. Twice is once. */
   close(): Promise<void>;
 }
@@ -126,6 +129,7 @@ export async function startPlane(
     const tenants = tenantDesk(db, clock);
     const first = await tenants.bootstrap(options.tenantName ?? "default");
     const events = eventDesk(db, clock);
+    const health = healthDesk(db, clock, events);
     const overlords = overlordDesk({ db, clock, authority, events });
     const { pairingTtlMs } = options;
     const enrolment = enrolmentDesk({ db, seal, clock }, pairingTtlMs === undefined ? {} : { pairingTtlMs });
@@ -160,7 +164,7 @@ export async function startPlane(
     closers.push(() => hub.close()); // S2
     const tunnelAddress =
       options.publicTunnel ?? joined(publicHost(options, options.tunnelListen.host), address.port);
-    const messages = speak({ hub, db, clock, log, authority, clusters, events, overlords });
+    const messages = speak({ hub, db, clock, log, authority, clusters, events, health });
     const limits = options.health ?? defaultLimits;
     const rates = options.rates ?? { calls: 1200, registrations: 60 };
     const renewGraceMs = defaultRenewGraceMs;
@@ -198,7 +202,7 @@ export async function startPlane(
       url = `${plain ? "http" : "https"}://${joined(publicHost(options, options.listen.host), bound)}`;
 
     const watching = new AbortController();
-    const watch = keepWatch({ clock, log, signal: watching.signal, desks });
+    const watch = keepWatch({ clock, log, signal: watching.signal, desks, health });
     closers.push(async () => {
       watching.abort();
       await watch;
@@ -215,6 +219,7 @@ export async function startPlane(
       tunnelAddress,
       ...first,
       addTenant: (name) => tenants.add(name),
+      newApiKey: async (name) => (await tenants.addApiKey(first.tenantUid, name)).apiKey,
       close,
     };
   } catch (error) {
@@ -229,13 +234,14 @@ async function keepWatch(watch: {
   log: Logger;
   signal: AbortSignal;
   desks: Desks;
+  health: HealthDesk;
 }): Promise<void> {
-  const { clock, log, signal, desks } = watch;
+  const { clock, log, signal, desks, health } = watch;
   let sweepAt = clock.now();
   while (!signal.aborted) {
     try {
       await desks.messages.flush();
-      await desks.overlords.checkHealth(desks.limits);
+      await health.check(desks.limits);
       if (clock.now() >= sweepAt) {
         sweepAt = clock.now() + 3_600_000;
         await desks.enrolment.sweep();

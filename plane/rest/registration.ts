@@ -91,6 +91,7 @@ async function register(
       role === "gateway" ? overlords.admit(tx, code, request.name) : clusters.admitAgent(tx, code.boundUid),
   });
   const given = await certificateFor(desks, { role, uid, tenantUid }, request.csr);
+  await desks.messages.flush(); // a gateway that came back is told again what is wanted
   log.info(first ? "enrolled" : "enrolled again: the first answer was lost", {
     role,
     peer: uid,
