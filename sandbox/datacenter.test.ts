@@ -10,6 +10,7 @@ import {
   Secret,
   silentLogger,
   systemClock,
+  type Kind,
   type OwnedStore,
   type ResourceStore,
 } from "#core";
@@ -25,10 +26,10 @@ import {
   node,
   secret,
   secretText,
+  vsphereCluster,
   vsphereVM,
 } from "#proto";
-import { available, eventually, machinesIn, newStore, smallIpam } from "./capi/testing.ts";
-import { applyGolden } from "./capi/testing.ts";
+import { applyGolden, available, eventually, machinesIn, newStore, smallIpam } from "./capi/testing.ts";
 import { startDatacenter, type Datacenter, type DatacenterOptions } from "./datacenter.ts";
 
 const password = "sesame";
@@ -103,7 +104,7 @@ async function remoteOf(over: ResourceStore): Promise<OwnedStore> {
   return remote;
 }
 
-describe("the simulated datacenter", () => {
+describe("the simulated datacenter", { timeout: 60_000 }, () => {
   it("brings a cluster to Running, whose kubeconfig works over TLS, and leaves nothing behind when it is deleted", async () => {
     const dc = await datacenter();
     const over = store();
@@ -123,11 +124,10 @@ describe("the simulated datacenter", () => {
       new Set(vms.map((vm) => `vsphere://${vm.biosUuid}`)),
     );
 
+    const kinds: Kind[] = [cluster, machine, vsphereVM, ipAddressClaim, secret];
     await over.delete(cluster, key);
     await eventually("everything is gone", async () => {
-      const left = await Promise.all(
-        [cluster, machine, vsphereVM, ipAddressClaim, secret].map((k) => over.list(k)),
-      );
+      const left = await Promise.all(kinds.map((kind) => over.list(kind)));
       return left.every((list) => list.items.length === 0);
     });
     expect(dc.vcenter.vms().filter((vm) => !vm.template)).toEqual([]);
@@ -192,7 +192,6 @@ describe("the simulated datacenter", () => {
     ipam(over);
     dc.manage(over);
     await wish(over, dc, { workers: 0, credential: { username: "admin", password: "wrong" } });
-    const { vsphereCluster } = await import("#proto");
     const message = await eventually("the refusal", async () => {
       const found = await over.get(vsphereCluster, key);
       const condition = found?.status?.conditions?.find((c) => c.type === "VCenterAvailable");

@@ -73,7 +73,7 @@ export async function startDatacenter(options: DatacenterOptions): Promise<Datac
         }
       : {}),
   });
-  const save = () => kept?.save(vcenter);
+  const save = () => void kept?.save(vcenter);
   save();
   const unwatch = vcenter.onChange(save);
   const sessions = vcenters({ clock, log: log.child({ part: "capv" }) });

@@ -47,7 +47,7 @@ async function settledDifferences(
   return open();
 }
 
-describe("against the golden objects", () => {
+describe("against the golden objects", { timeout: 60_000 }, () => {
   it("a running cluster is the recorded one in every field", async () => {
     const s = (current = stage({ knobs: { bareNodes: true } }));
     await applyGolden(s.store);

@@ -1,5 +1,14 @@
 // Cluster API's MachineDeployment controller: one MachineSet for each state of the template, the newest grows as the others shrink.
-import { isDeleting, keyOf, ownerOf, ownerReference, sameJson, type Controller, type Result } from "#core";
+import {
+  isDeleting,
+  isTrue,
+  keyOf,
+  ownerOf,
+  ownerReference,
+  sameJson,
+  type Controller,
+  type Result,
+} from "#core";
 import {
   cluster as clusterKind,
   clusterNameLabel,
@@ -121,11 +130,11 @@ async function rollOut(
   const counts = await Promise.all(
     [current, ...older].map(async (set) => {
       const machines = await machinesOf(deps, set, cluster);
+      const living = machines.filter((m) => !isDeleting(m));
       return {
         machines: machines.length,
-        available: machines.filter((m) =>
-          m.status?.conditions?.some((c) => c.type === "Available" && c.status === "True"),
-        ).length,
+        living: living.length,
+        available: living.filter((m) => isTrue(m.status?.conditions, "Available")).length,
       };
     }),
   );
@@ -156,8 +165,12 @@ function strategy(object: MachineDeployment): { maxSurge: number; maxUnavailable
 }
 
 interface SetCounts {
+  /** Wanted. */
   readonly replicas: number;
+  /** There, those that are being deleted too. */
   readonly machines: number;
+  /** There and not being deleted. */
+  readonly living: number;
   readonly available: number;
 }
 
@@ -178,7 +191,7 @@ export function planRollout(seen: {
   const available = [current, ...seen.older].reduce((sum, set) => sum + set.available, 0);
   let spare = Math.max(0, available - (desired - maxUnavailable));
   const older = seen.older.map((set) => {
-    const cut = Math.min(set.replicas, Math.max(spare, set.replicas - set.available)); // what is broken goes first
+    const cut = Math.min(set.replicas, Math.max(spare, set.living - set.available)); // what is broken goes first
     spare = Math.max(0, spare - cut);
     return set.replicas - cut;
   });

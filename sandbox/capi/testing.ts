@@ -29,6 +29,7 @@ import {
   vsphereMachineTemplate,
   type Cluster,
   type Machine,
+  type MachineDeployment,
 } from "#proto";
 import { knobs as defaultKnobs, type Knobs } from "../knobs.ts";
 import { machineStandIn, type MachineStandIn } from "../workload/machines.ts";
@@ -277,7 +278,7 @@ export async function applyGolden(store: ResourceStore, wish: GoldenWish = {}): 
 export async function eventually<T>(
   what: string,
   look: () => Promise<T | undefined | false> | T | undefined | false,
-  withinMs = 8_000,
+  withinMs = 30_000,
 ): Promise<T> {
   const deadline = Date.now() + withinMs;
   for (;;) {
@@ -302,14 +303,20 @@ export function machinesIn(store: ResourceStore, phase: string, count: number): 
   });
 }
 
-/** Waits until the Cluster is Available and wants nothing more. */
+/** Waits until the Cluster is Available and has all the machines that are wanted now. */
 export function available(store: ResourceStore): Promise<Cluster> {
   return eventually("the cluster is Available", async () => {
     const [found] = (await store.list(cluster)).items;
     const { controlPlane, workers } = found?.status ?? {};
-    const whole = [controlPlane, workers].every(
-      (c) => c && c.availableReplicas === c.desiredReplicas && c.replicas === c.desiredReplicas,
+    const wanted = async (kind: typeof kubeadmControlPlane | typeof machineDeployment) =>
+      (await store.list(kind as Kind<MachineDeployment>)).items.reduce((sum, o) => sum + o.spec.replicas, 0);
+    const whole = (of: typeof workers, count: number) =>
+      of?.desiredReplicas === count && of.availableReplicas === count && of.replicas === count;
+    return (
+      whole(controlPlane, await wanted(kubeadmControlPlane)) &&
+      whole(workers, await wanted(machineDeployment)) &&
+      isTrue(found?.status?.conditions, "Available") &&
+      found
     );
-    return whole && isTrue(found?.status?.conditions, "Available") && found;
   });
 }

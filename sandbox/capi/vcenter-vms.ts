@@ -1,7 +1,8 @@
 // The VmService of the controllers over our vim25 client: one shared session per credential, names resolved as govmomi's finder does.
 import { isFault, Secret, type Clock, type Logger } from "#core";
 import { vsphereSessions, type Ref, type VsphereClient } from "#vsphere";
-import { readObject } from "#vsphere/collector.ts";
+import { cardsOf } from "#vsphere/cards.ts";
+import { readObject, readObjects } from "#vsphere/collector.ts";
 import type { CloneRequest, VcenterLogin, Vm, VmService } from "./vm-service.ts";
 
 export interface Vcenters {
@@ -12,7 +13,7 @@ export interface Vcenters {
 
 export function vcenters(deps: { readonly clock: Clock; readonly log: Logger }): Vcenters {
   const sessions = vsphereSessions(deps);
-  const held = new Map<string, { readonly client: VsphereClient; readonly service: VmService }>();
+  const held = new Map<string, Held>();
   return {
     async login({ username, password }, server, thumbprint, signal) {
       const key = JSON.stringify([server, thumbprint, username, password]);
@@ -20,10 +21,13 @@ export function vcenters(deps: { readonly clock: Clock; readonly log: Logger }):
       if (!known) {
         const client = sessions.connect({ server, username, password: new Secret(password), thumbprint });
         const { version } = await client.about(signal);
-        known = { client, service: vmService(client, version) };
+        known = { client, service: vmService(client, version), checkedAt: -Infinity };
         held.set(key, known);
       }
-      await known.client.checkLogin(signal);
+      if (deps.clock.now() - known.checkedAt > checkMs) {
+        await known.client.checkLogin(signal);
+        known.checkedAt = deps.clock.now();
+      }
       return known.service;
     },
     async close() {
@@ -33,43 +37,60 @@ export function vcenters(deps: { readonly clock: Clock; readonly log: Logger }):
   };
 }
 
+/** CAPV asks each round whether its session still stands; so often is enough here, since every other call tells as well. */
+const checkMs = 1_000;
+
+interface Held {
+  readonly client: VsphereClient;
+  readonly service: VmService;
+  checkedAt: number;
+}
+
+const vmPaths = [
+  "name",
+  "config.uuid",
+  "config.instanceUuid",
+  "config.extraConfig",
+  "config.hardware.device",
+  "runtime.powerState",
+  "runtime.host",
+  "guest.net",
+  "network",
+] as const;
+
 function vmService(client: VsphereClient, version: string): VmService {
   const { vms, inventory, session } = client;
-  const hosts = new Map<string, string>();
+  const names = new Map<string, string>();
 
-  async function hostName(host: Ref | undefined, signal: AbortSignal): Promise<string | undefined> {
-    if (!host) return undefined;
-    const known = hosts.get(host.value);
-    if (known) return known;
-    const name = (await readObject(session, "HostSystem", host, ["name"], signal))?.name;
-    if (name) hosts.set(host.value, name);
-    return name;
+  /** Names of things that are seldom renamed: read once. */
+  async function namesOf(type: "HostSystem" | "Network", refs: readonly Ref[], signal: AbortSignal) {
+    const unknown = refs.filter((ref) => !names.has(ref.value));
+    for (const { ref, values } of await readObjects(session, type, unknown, ["name"], signal))
+      if (values.name) names.set(ref.value, values.name);
+    return refs.map((ref) => {
+      const name = names.get(ref.value);
+      return { ref, values: name === undefined ? {} : { name } };
+    });
   }
 
+  /** One read for everything: a controller looks at a VM many times. */
   async function vmAt(ref: Ref | undefined, signal: AbortSignal): Promise<Vm | undefined> {
-    if (!ref) return undefined;
-    try {
-      const machine = await vms.get(ref, signal);
-      if (!machine) return undefined;
-      const [cards, extraConfig, host] = await Promise.all([
-        vms.cards(ref, signal),
-        vms.extraConfig(ref, signal),
-        hostName(machine.host, signal),
-      ]);
-      return {
-        ref: ref.value,
-        name: machine.name,
-        biosUuid: machine.biosUuid ?? "",
-        instanceUuid: machine.instanceUuid ?? "",
-        powerState: machine.power,
-        ...(host ? { host } : {}),
-        nics: cards,
-        extraConfig: Object.fromEntries(extraConfig),
-      };
-    } catch (error) {
-      if (isFault(error, "NotFound")) return undefined; // it went while we looked
-      throw error;
-    }
+    const values = ref && (await readObject(session, "VirtualMachine", ref, vmPaths, signal));
+    if (!values) return undefined; // it went while we looked
+    const networks = await namesOf("Network", values.network ?? [], signal);
+    const host = values["runtime.host"] && (await namesOf("HostSystem", [values["runtime.host"]], signal))[0];
+    return {
+      ref: ref.value,
+      name: values.name ?? "",
+      biosUuid: values["config.uuid"]?.toLowerCase() ?? "",
+      instanceUuid: values["config.instanceUuid"]?.toLowerCase() ?? "",
+      powerState: values["runtime.powerState"] ?? "poweredOff",
+      ...(host?.values.name ? { host: host.values.name } : {}),
+      nics: cardsOf(values["config.hardware.device"] ?? [], values["guest.net"] ?? [], networks),
+      extraConfig: Object.fromEntries(
+        (values["config.extraConfig"] ?? []).map(({ key, value }) => [key, String(value)]),
+      ),
+    };
   }
 
   const refOf = (value: string): Ref => ({ type: "VirtualMachine", value });
