@@ -47,14 +47,14 @@ export async function openDatabase(path: string, options: DatabaseOptions): Prom
   const { busyTimeoutMs = 10_000 } = options;
   const writer = await connect(path, sqlite3.OPEN_READWRITE | sqlite3.OPEN_CREATE);
   try {
-    await writer.exec(
-      `PRAGMA busy_timeout=${busyTimeoutMs}; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;`,
-    );
     try {
+      await writer.exec(
+        "PRAGMA busy_timeout=10000; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;",
+      );
       await migrate(writer, options.migrations, path);
     } catch (error) {
       await writer.close();
-      throw error;
+      throw describe(error, path);
     }
     const reader = memory ? writer : await connect(path, sqlite3.OPEN_READONLY);
     if (!memory) await reader.exec(`PRAGMA busy_timeout=${busyTimeoutMs};`);
@@ -184,6 +184,12 @@ class Part implements Transaction {
   async undo(): Promise<void> {
     if (this.#savepoint) await this.#db.exec("ROLLBACK TO job; RELEASE job");
   }
+}
+
+function describe(error: unknown, path: string): Fault {
+  const fault = Fault.from(error);
+  if (fault.code === "Invalid") return fault; // says it already
+  return new Fault(fault.code, `opening the database ${path}: ${fault.message}`, { cause: error });
 }
 
 function closedFault(): Fault {
