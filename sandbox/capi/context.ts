@@ -116,9 +116,19 @@ export function siblings(deps: CapiDeps, kind: Kind) {
   };
 }
 
-/** Keys of every object of `kind` in a Cluster: for `follows` of Cluster. */
+/** Keys of every object of `kind` that names this Cluster, labelled yet or not: for `follows` of Cluster. */
 export function inCluster(deps: CapiDeps, kind: Kind) {
-  return async (cluster: Resource): Promise<Key[]> => (await ofCluster(deps, kind, cluster)).map(keyOf);
+  return async (cluster: Resource): Promise<Key[]> => {
+    const { namespace = "", name } = cluster.metadata;
+    const { items } = await deps.store.list(kind, { namespace });
+    return items
+      .filter(
+        (object) =>
+          object.metadata.labels?.[clusterNameLabel] === name ||
+          (object.spec as { clusterName?: string } | undefined)?.clusterName === name,
+      )
+      .map(keyOf);
+  };
 }
 
 /** The key of the owner of this kind: for `follows`. */
