@@ -16,7 +16,7 @@ import {
 } from "#core";
 import { clusterNameLabel, ipAddress, ipAddressClaim, type IPAddress, type IPAddressClaim } from "#proto";
 import { parseAddress, type Address } from "../address.ts";
-import { addressesOf } from "../in-use.ts";
+import type { Desk } from "../desk.ts";
 import type { Reservations } from "../reservation.ts";
 import { poolName, protectAddress, releaseAddress, type Pool, type PoolPlace } from "../words.ts";
 import type { ClaimSeen, Seen } from "./observe.ts";
@@ -25,21 +25,18 @@ import type { ClaimAction } from "./plan.ts";
 export interface ActDeps {
   readonly store: ResourceStore;
   readonly reservations: Reservations;
+  /** The counter of a pool. */
+  readonly desk: (place: PoolPlace) => Desk;
 }
 
-export async function act(
-  deps: ActDeps,
-  seen: Seen,
-  action: ClaimAction,
-  signal: AbortSignal,
-): Promise<void> {
+export async function act(deps: ActDeps, seen: Seen, action: ClaimAction): Promise<void> {
   const { store } = deps;
   switch (action.do) {
     case "protect claim":
       if (seen.kind === "claim") await ensureFinalizer(store, ipAddressClaim, seen.claim, releaseAddress);
       return;
     case "allocate address":
-      if (seen.kind === "claim") await allocate(deps, seen, action.address, action.text, signal);
+      if (seen.kind === "claim") await allocate(deps, seen, action.address, action.text);
       return;
     case "adopt address":
       if (seen.kind === "claim" && seen.address) await adopt(store, seen, seen.address);
@@ -58,18 +55,17 @@ export async function act(
 
 /** Reservation, a last look, IPAddress (reservation.ts, V1 and V2). A loser throws Conflict: another round finds another address. */
 async function allocate(
-  { store, reservations }: ActDeps,
+  { store, reservations, desk }: ActDeps,
   { claim, place, pool }: ClaimSeen,
   address: Address,
   text: string,
-  signal: AbortSignal,
 ): Promise<void> {
   if (!pool) throw new Fault("Bug", `${keyText(keyOf(claim))} gets an address of no pool`);
   const taken = new Fault("Conflict", `${text} of ${poolName(place)} was given to another claim meanwhile`);
   const reservation = await reservations.win(place, pool, claim, address);
   if (!reservation) throw taken;
-  const others = await addressesOf(store, place, signal);
-  const rival = others.find(({ spec }) => {
+  const { addresses } = await desk(place).look(pool);
+  const rival = addresses.find(({ spec }) => {
     const used = parseAddress(spec.address);
     return used?.family === address.family && used.value === address.value;
   });

@@ -1,7 +1,4 @@
-import { Mutex } from "async-mutex";
 import {
-  Fault,
-  hasFinalizer,
   keyOf,
   keyText,
   steps,
@@ -14,9 +11,10 @@ import {
   type ResourceStore,
 } from "#core";
 import { cluster, ipAddress, ipAddressClaim, type IPAddress } from "#proto";
+import { Desk } from "../desk.ts";
 import type { Reservations } from "../reservation.ts";
 import { Waiters } from "../waiters.ts";
-import { placeOf, placeText, poolKinds, poolPlace, releaseAddress } from "../words.ts";
+import { placeOf, placeText, poolKinds, poolPlace, type PoolPlace } from "../words.ts";
 import { act } from "./act.ts";
 import { awaited, clusterText, observe, type Seen } from "./observe.ts";
 import { planClaim, type ClaimAction } from "./plan.ts";
@@ -31,9 +29,15 @@ export function claimController(deps: {
 }): Controller {
   const { store, clock } = deps;
   const waiters = new Waiters();
-  const turns = new Map<string, Mutex>();
+  const desks = new Map<string, Desk>();
   const orphans = new Map<string, { readonly uid: string; readonly since: number }>();
 
+  const desk = (place: PoolPlace): Desk => {
+    const text = placeText(place);
+    let found = desks.get(text);
+    if (!found) desks.set(text, (found = new Desk(store, deps.reservations, place)));
+    return found;
+  };
   const orphanSince = (key: Key, address: IPAddress | undefined): number => {
     const known = orphans.get(keyText(key));
     if (!address) orphans.delete(keyText(key));
@@ -44,7 +48,7 @@ export function claimController(deps: {
 
   const inner = steps<Seen, ClaimAction>(
     {
-      observe: (key, signal) => observe({ ...deps, orphanSince }, key, signal),
+      observe: (key, signal) => observe({ store, desk, orphanSince }, key, signal),
       plan: (seen, now) => {
         const plan = planClaim(seen, now);
         const isAtRest =
@@ -52,7 +56,7 @@ export function claimController(deps: {
         if (isAtRest) waiters.drop(keyOf(seen.kind === "claim" ? seen.claim : seen.address));
         return plan;
       },
-      act: (seen, action, signal) => act(deps, seen, action, signal),
+      act: (seen, action) => act({ ...deps, desk }, seen, action),
       report: (seen, plan, failure) => report(store, seen, plan, failure, timestamp(clock)),
     },
     {
@@ -65,7 +69,7 @@ export function claimController(deps: {
   return {
     name: "ipam-claims",
     kind: ipAddressClaim,
-    concurrency: 8,
+    concurrency: 32,
     follows: [followAddresses(store, waiters), followClusters(waiters), ...followPools(waiters)],
     reconciler: {
       async reconcile(key, signal) {
@@ -76,14 +80,11 @@ export function claimController(deps: {
           return claim ? {} : inner.reconcile(key, signal);
         }
         waiters.note(key, awaited(claim)); // before looking: what changes from now on wakes it
-        // Rounds that may allocate from one pool go one after another: the next sees what the last one took. That is for speed and
-        // order only; what keeps addresses unique is the reservation.
-        if (claim.status?.addressRef || !hasFinalizer(claim, releaseAddress))
-          return inner.reconcile(key, signal);
-        return turnOf(turns, placeText(place)).runExclusive(() => {
-          if (signal.aborted) throw new Fault("Cancelled", `serving ${keyText(key)} was cancelled`);
-          return inner.reconcile(key, signal);
-        });
+        try {
+          return await inner.reconcile(key, signal);
+        } finally {
+          desks.get(placeText(place))?.settle(claim.metadata.uid);
+        }
       },
     },
   };
@@ -91,12 +92,6 @@ export function claimController(deps: {
 
 function isReady({ type, status }: { readonly type: string; readonly status: string }): boolean {
   return type === "Ready" && status === "True";
-}
-
-function turnOf(turns: Map<string, Mutex>, place: string): Mutex {
-  let turn = turns.get(place);
-  if (!turn) turns.set(place, (turn = new Mutex()));
-  return turn;
 }
 
 /** An address concerns its claim; when it is gone, also those who wait for one. */

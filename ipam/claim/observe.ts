@@ -1,4 +1,4 @@
-import { groupResource, isDeleting, keyText, type Key, type ResourceStore } from "#core";
+import { groupResource, hasFinalizer, isDeleting, keyText, type Key, type ResourceStore } from "#core";
 import {
   cluster,
   clusterNameLabel,
@@ -9,9 +9,9 @@ import {
   type IPAddress,
   type IPAddressClaim,
 } from "#proto";
-import { addressesOf } from "../in-use.ts";
-import type { Reservation, Reservations } from "../reservation.ts";
-import { placeText, poolPlace, type Pool, type PoolPlace } from "../words.ts";
+import type { Desk, Offer } from "../desk.ts";
+import { poolRanges, type PoolRanges } from "../ranges.ts";
+import { placeText, poolPlace, releaseAddress, type Pool, type PoolPlace } from "../words.ts";
 
 /** All that a decision about one claim needs. */
 export interface ClaimSeen {
@@ -24,9 +24,10 @@ export interface ClaimSeen {
   readonly cluster: "none" | "missing" | "paused" | "active";
   /** The IPAddress of the claim's name, whosever it is. */
   readonly address: IPAddress | undefined;
-  /** What is taken of the pool; looked up only for a claim that has no address yet. */
-  readonly taken:
-    { readonly addresses: readonly IPAddress[]; readonly reservations: readonly Reservation[] } | undefined;
+  /** What the pool's text means, if there is a pool. */
+  readonly ranges: PoolRanges | undefined;
+  /** An address for it; asked for only by a claim that may get one now. */
+  readonly offer: Offer | undefined;
 }
 
 /** An IPAddress whose claim is gone. */
@@ -39,16 +40,15 @@ export interface OrphanSeen {
 
 export type Seen = ClaimSeen | OrphanSeen;
 
-export async function observe(
-  deps: {
-    readonly store: ResourceStore;
-    readonly reservations: Reservations;
-    /** When the IPAddress of this key was first seen without a claim; undefined forgets it. */
-    readonly orphanSince: (key: Key, address: IPAddress | undefined) => number;
-  },
-  key: Key,
-  signal: AbortSignal,
-): Promise<Seen | undefined> {
+export interface ObserveDeps {
+  readonly store: ResourceStore;
+  /** The counter of a pool. */
+  readonly desk: (place: PoolPlace) => Desk;
+  /** When the IPAddress of this key was first seen without a claim; undefined forgets it. */
+  readonly orphanSince: (key: Key, address: IPAddress | undefined) => number;
+}
+
+export async function observe(deps: ObserveDeps, key: Key, signal: AbortSignal): Promise<Seen | undefined> {
   const { store } = deps;
   const claim = await store.get(ipAddressClaim, key, signal);
   const address = await store.get(ipAddress, key, signal);
@@ -61,22 +61,31 @@ export async function observe(
   const place = poolPlace(claim);
   if (!place) return undefined; // another provider's
   const pool = await store.get(place.kind, place.key, signal);
-  const unbound = !address && !isDeleting(claim) && pool !== undefined;
-  return {
+  const seen: ClaimSeen = {
     kind: "claim",
     claim,
     place,
     pool,
     cluster: await clusterOf(store, claim, signal),
     address,
-    taken: unbound
-      ? {
-          // Reservations first: one that goes between the two reads has left its IPAddress for the second.
-          reservations: await deps.reservations.of(place, pool, signal),
-          addresses: await addressesOf(store, place, signal),
-        }
-      : undefined,
+    ranges: pool && poolRanges(pool.spec),
+    offer: undefined,
   };
+  if (!pool || seen.ranges?.kind !== "ranges" || !mayAllocate(seen)) return seen;
+  return { ...seen, offer: await deps.desk(place).offer(pool, seen.ranges, claim) };
+}
+
+/** Whether nothing but a free address is missing for the claim to get one. Pure. */
+export function mayAllocate(seen: ClaimSeen): boolean {
+  const { claim, pool, address, cluster: state } = seen;
+  const isOpen = pool !== undefined && !isDeleting(pool);
+  const isReady = hasFinalizer(claim, releaseAddress) && !isDeleting(claim) && !address;
+  return isOpen && isReady && state !== "missing" && !isHalted(seen);
+}
+
+/** Whether the claim, its pool or its cluster is paused. Pure. */
+export function isHalted({ claim, pool, cluster: state }: ClaimSeen): boolean {
+  return state === "paused" || isPaused(claim) || (pool !== undefined && isPaused(pool));
 }
 
 async function clusterOf(

@@ -14,12 +14,9 @@ import {
   type Plan,
 } from "#core";
 import { ipAddressClaim, type IPAddress, type IPAddressClaim } from "#proto";
-import { formatAddress, parseAddress, type Address } from "../address.ts";
-import { FreeIndex } from "../free-index.ts";
-import { includes } from "../intervals.ts";
-import { poolRanges, type PoolRanges } from "../ranges.ts";
+import { formatAddress, type Address } from "../address.ts";
 import { poolName, protectAddress, releaseAddress } from "../words.ts";
-import { isPaused, type ClaimSeen, type OrphanSeen, type Seen } from "./observe.ts";
+import { isHalted, isPaused, type ClaimSeen, type OrphanSeen, type Seen } from "./observe.ts";
 
 export type ClaimAction =
   /** Our finalizer on the claim. */
@@ -89,56 +86,28 @@ function planHeld({ claim, place }: ClaimSeen, address: IPAddress): Plan<ClaimAc
   return { actions: isComplete(address, claim) ? [] : [{ do: "adopt address" }], conditions };
 }
 
-function planAllocation({ claim, place, pool, taken }: ClaimSeen): Plan<ClaimAction> {
+function planAllocation({ place, pool, ranges, offer }: ClaimSeen): Plan<ClaimAction> {
   const name = poolName(place);
-  if (!pool || !taken) return waiting("PoolNotReady", `${name} does not exist`);
+  if (!pool || !ranges) return waiting("PoolNotReady", `${name} does not exist`);
   if (isDeleting(pool)) return waiting("PoolNotReady", `${name} is being deleted`);
-  const ranges = poolRanges(pool.spec);
   if (ranges.kind === "wrong") {
     const mistakes = ranges.problems.map(({ field, message }) => `${field} ${message}`).join("; ");
     return waiting("PoolNotReady", `${name} cannot be used: ${mistakes}`);
   }
-  const address = pickAddress(ranges, taken, claim);
-  if (!address) {
-    const used = new Set(taken.addresses.map(({ spec }) => spec.address)).size;
-    return waiting(
-      "PoolExhausted",
-      `${name} has no free address, ${used} are in use; add to its spec.addresses`,
-    );
+  if (!offer?.address) {
+    const { used = 0, contended = false } = offer ?? {};
+    const message = `${name} has no free address, ${used} are in use; add to its spec.addresses`;
+    return { ...waiting("PoolExhausted", message), ...(contended ? { after: lookAgainMs } : {}) };
   }
-  const text = formatAddress(address);
+  const text = formatAddress(offer.address);
   return {
-    actions: [{ do: "allocate address", address, text }],
+    actions: [{ do: "allocate address", address: offer.address, text }],
     conditions: [ready("True", "AddressAllocated", `${text} from ${name}`)],
   };
 }
 
-/** The address that an earlier round of this claim reserved, else the lowest that is neither in use nor reserved. Pure. */
-export function pickAddress(
-  ranges: PoolRanges & { kind: "ranges" },
-  taken: NonNullable<ClaimSeen["taken"]>,
-  claim: IPAddressClaim,
-): Address | undefined {
-  const { family, allocatable } = ranges;
-  const free = new FreeIndex(allocatable);
-  for (const { spec } of taken.addresses) {
-    const address = parseAddress(spec.address);
-    if (address?.family === family) free.reserve(address.value);
-  }
-  for (const { claimUid, digits } of taken.reservations) {
-    const value = BigInt(`0x${digits}`);
-    if (claimUid === claim.metadata.uid && includes(allocatable, value) && free.isFree(value))
-      return { family, value };
-  }
-  for (const { digits } of taken.reservations) free.reserve(BigInt(`0x${digits}`));
-  const value = free.lowest();
-  return value === undefined ? undefined : { family, value };
-}
-
-/** C3. */
-function isHalted({ claim, pool, cluster }: ClaimSeen): boolean {
-  return cluster === "paused" || isPaused(claim) || (pool !== undefined && isPaused(pool));
-}
+/** After how long a claim looks again for an address that another tried for: nothing tells when a try comes to nothing. */
+const lookAgainMs = 2_000;
 
 /** Whether releasing the claim releases this address: it is of this claim's name, and not another claim's by uid. */
 function isHeldBy(address: IPAddress, claim: IPAddressClaim): boolean {

@@ -24,6 +24,9 @@ import { poolRanges } from "../ranges.ts";
 import type { Reservation, Reservations } from "../reservation.ts";
 import { placeOf, poolName, poolPlace, protectPool, type Pool, type PoolPlace } from "../words.ts";
 
+/** A reservation lives for a moment; one this old was probably left behind. Removing one too early would be harmless (V2). */
+const staleAfterMs = 60_000;
+
 export interface PoolSeen {
   readonly pool: Pool;
   readonly place: PoolPlace;
@@ -69,7 +72,7 @@ export function poolController(
     follows: [followAddresses(kind)],
     reconciler: steps<PoolSeen, PoolAction>(
       {
-        observe: (key, signal) => observe(store, reservations, kind, key, signal),
+        observe: (key, signal) => observe(store, reservations, kind, key, clock.now(), signal),
         plan: planPool,
         act: (seen, action) => act(store, reservations, seen, action),
         report: (seen, plan) => report(store, seen, plan),
@@ -94,6 +97,7 @@ async function observe(
   reservations: Reservations,
   kind: Kind<Pool>,
   key: Key,
+  now: number,
   signal: AbortSignal,
 ): Promise<PoolSeen | undefined> {
   const pool = await store.get(kind, key, signal);
@@ -101,6 +105,7 @@ async function observe(
   const place = placeOf(kind, pool);
   const stale: Reservation[] = [];
   for (const reservation of await reservations.of(place, pool, signal)) {
+    if (now - Date.parse(reservation.lease.metadata.creationTimestamp) < staleAfterMs) continue;
     const claim = await store.get(ipAddressClaim, reservation.claim, signal);
     const isGone = claim?.metadata.uid !== reservation.claimUid;
     // A reservation may be in use at this moment by a round that has just created its IPAddress: removing it then is what that
