@@ -22,6 +22,8 @@ export interface SiteOptions {
   readonly dataDir: string;
   /** Settings of the gateway over the site's own, as in gateway.yaml. */
   readonly gateway?: Readonly<Record<string, unknown>>;
+  /** The account that the simulated vCenter knows and the gateway uses. */
+  readonly account?: typeof sandboxAccount;
 }
 
 export interface Site {
@@ -37,6 +39,7 @@ export const sandboxAccount = { username: "administrator@vsphere.local", passwor
 
 export async function startSite(deps: SiteDeps, options: SiteOptions, signal: AbortSignal): Promise<Site> {
   const { clock, random } = deps;
+  const account = options.account ?? sandboxAccount;
   const closers: (() => Promise<unknown>)[] = [];
   const close = async () => {
     for (const end of closers.splice(0).reverse()) await end().catch(() => {});
@@ -60,6 +63,7 @@ export async function startSite(deps: SiteDeps, options: SiteOptions, signal: Ab
     const datacenter = await startSandbox(deps, {
       dataDir: join(options.dataDir, "sandbox"),
       listen: "127.0.0.1:0",
+      account,
     });
     closers.push(() => datacenter.close());
 
@@ -72,8 +76,8 @@ export async function startSite(deps: SiteDeps, options: SiteOptions, signal: Ab
           plane: { url: plane.url },
           vcenter: {
             server: datacenter.vcenter.server,
-            username: sandboxAccount.username,
-            password: sandboxAccount.password.reveal(),
+            username: account.username,
+            password: account.password.reveal(),
             thumbprint: datacenter.vcenter.thumbprint,
           },
           api: { listen: "127.0.0.1:0" },

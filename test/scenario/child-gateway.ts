@@ -50,7 +50,10 @@ export async function childGateway(folder: string, settings: Record<string, unkn
   const dataDir = join(folder, "gateway");
   const configPath = join(folder, "gateway.yaml");
   await mkdir(folder, { recursive: true });
-  await writeFile(configPath, stringify({ dataDir, api: { listen: `127.0.0.1:${await freePort()}` }, ...settings }));
+  await writeFile(
+    configPath,
+    stringify({ dataDir, api: { listen: `127.0.0.1:${await freePort()}` }, ...settings }),
+  );
   const lines: string[] = [];
   let child: ChildProcess | undefined;
 
@@ -67,7 +70,9 @@ export async function childGateway(folder: string, settings: Record<string, unkn
     lines,
     start: () =>
       new Promise((resolve, reject) => {
-        const started = spawn(process.execPath, [program, "gateway", "--config", configPath], { stdio: ["ignore", "pipe", "pipe"] });
+        const started = spawn(process.execPath, [program, "gateway", "--config", configPath], {
+          stdio: ["ignore", "pipe", "pipe"],
+        });
         child = started;
         const errors: string[] = [];
         started.stdout.setEncoding("utf8").on("data", (text: string) => {
@@ -75,7 +80,9 @@ export async function childGateway(folder: string, settings: Record<string, unkn
           if (text.includes("gateway ready")) resolve();
         });
         started.stderr.setEncoding("utf8").on("data", (text: string) => errors.push(text));
-        started.once("exit", (code, signal) => reject(new Error(`the gateway ended (${code ?? signal}): ${errors.join("")}`)));
+        started.once("exit", (code, signal) =>
+          reject(new Error(`the gateway ended (${code ?? signal}): ${errors.join("")}`)),
+        );
       }),
     async kill() {
       const killed = child;
@@ -95,9 +102,18 @@ export async function childGateway(folder: string, settings: Record<string, unkn
   };
 }
 
-export function runPcg(program: string, args: readonly string[], cwd: string, env: Record<string, string> = {}) {
+export function runPcg(
+  program: string,
+  args: readonly string[],
+  cwd: string,
+  env: Record<string, string> = {},
+) {
   return new Promise<{ code: number; out: string; err: string }>((resolve) => {
-    const run = spawn(process.execPath, [program, ...args], { cwd, env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"] });
+    const run = spawn(process.execPath, [program, ...args], {
+      cwd,
+      env: { ...process.env, ...env },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
     let out = "";
     let err = "";
     run.stdout.setEncoding("utf8").on("data", (text: string) => (out += text));

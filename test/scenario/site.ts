@@ -2,7 +2,7 @@
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { jsonLogger, sleep, systemClock, type Logger } from "#core";
+import { jsonLogger, Secret, sleep, systemClock, type Logger } from "#core";
 import type { ClusterStatusBody, PlaneClient } from "#plane";
 import { applyDocuments, readDocuments } from "../../cli/commands/apply.ts";
 import { inSubnet, takeSubnet, type Subnet } from "../../cli/demo/subnet.ts";
@@ -27,6 +27,12 @@ export const testDeps = (lines: string[]): SiteDeps => ({
   memory: () => process.memoryUsage.rss(),
 });
 
+/** A password that no log line may carry. */
+export const testAccount = {
+  username: "administrator@vsphere.local",
+  password: new Secret("Th1s-is-never-said"),
+};
+
 /** Starts a site. Close it in any case. */
 export async function testSite(
   signal: AbortSignal,
@@ -37,7 +43,11 @@ export async function testSite(
   const lines: string[] = [];
   const site = await startSite(
     testDeps(lines),
-    { dataDir: folder, gateway: { ...gateway, jet: { quiet: "300ms", watch: "500ms" } } },
+    {
+      dataDir: folder,
+      account: testAccount,
+      gateway: { ...gateway, jet: { quiet: "300ms", watch: "500ms" } },
+    },
     signal,
   );
   return {
