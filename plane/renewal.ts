@@ -13,7 +13,7 @@ import { Refusal } from "./refusal.ts";
 export const defaultRenewGraceMs = 90 * 86_400_000;
 const skewMs = 86_400_000;
 
-/** The holder that a renewal request speaks for. Throws Forbidden, saying why, when it does not hold. */
+/** The holder that a renewal request speaks for. Throws Forbidden, saying why, when there is none; Unauthorized for a wrong clock. */
 export async function renewalHolder(
   request: RenewRequest,
   deps: { readonly authority: Authority; readonly clock: Clock; readonly graceMs: number },
@@ -31,7 +31,9 @@ export async function renewalHolder(
   }
   const now = clock.now();
   if (!(Math.abs(Date.parse(request.at) - now) <= skewMs)) {
-    throw refused(
+    throw new Refusal(
+      "Unauthorized", // another try may do better, unlike with what is Forbidden here
+      "ClockSkew",
       `the request was signed at ${request.at}, and it is ${formatTime(now)} here: set the clock right`,
     );
   }
