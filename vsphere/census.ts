@@ -1,5 +1,5 @@
 // Which machines there really are: for finding what a deletion left behind, and what a restart need not make again.
-import { Fault } from "#core";
+import { isFault } from "#core";
 import { readAll, readObjects } from "./collector.ts";
 import type { VsphereClient } from "./client.ts";
 import type { Property, Ref } from "./soap/types.ts";
@@ -92,16 +92,20 @@ export async function census(
 }
 
 async function containerOf(
-  client: VsphereClient,
-  query: CensusQuery,
+  { inventory }: VsphereClient,
+  { datacenter: name, folder }: CensusQuery,
   signal: AbortSignal | undefined,
 ): Promise<Ref> {
-  const snapshot = await client.inventory.snapshot(signal);
-  const datacenter = snapshot.pick("datacenter", query.datacenter);
-  if (datacenter.kind !== "found") throw new Fault("NotFound", datacenter.message);
-  if (query.folder === undefined) return datacenter.entry.ref;
-  const folder = snapshot.pick("folder", query.folder, { datacenter: datacenter.entry.name });
-  return folder.kind === "found" ? folder.entry.ref : datacenter.entry.ref;
+  const datacenter = await inventory.find("datacenter", name, {}, signal);
+  if (folder === undefined) return datacenter.ref;
+  const found = await inventory
+    .find("folder", folder, { datacenter: datacenter.name }, signal)
+    .catch(noSuchFolder);
+  return found?.ref ?? datacenter.ref;
+}
+
+function noSuchFolder(error: unknown): undefined {
+  if (!isFault(error, "NotFound", "Invalid")) throw error;
 }
 
 function guestinfoKeys(settings: Property<"VirtualMachine", "config.extraConfig"> | undefined): string[] {

@@ -2,11 +2,9 @@
 import type { Session } from "./session.ts";
 import { inventoryOf, type Inventory } from "./inventory.ts";
 import { missingPrivileges, type PrivilegeGap, type PrivilegeTarget } from "./privileges.ts";
-import { restOf, type Rest } from "./rest.ts";
-import type { Transport } from "./soap/transport.ts";
+import type { Rest } from "./rest.ts";
 import { tasksOf, type Tasks } from "./tasks.ts";
 import { vmsOf, type Vms } from "./vms.ts";
-import type { Secret } from "#core";
 
 export interface About {
   readonly fullName: string;
@@ -38,12 +36,11 @@ export interface VsphereClient {
 
 export interface ClientParts {
   readonly session: Session;
-  readonly transport: Transport;
-  readonly password: Secret;
+  readonly rest: Rest;
   readonly close: () => Promise<void>;
 }
 
-export function vsphereClient({ session, transport, password, close }: ClientParts): VsphereClient {
+export function vsphereClient({ session, rest, close }: ClientParts): VsphereClient {
   return {
     server: session.server,
     username: session.username,
@@ -51,7 +48,7 @@ export function vsphereClient({ session, transport, password, close }: ClientPar
     inventory: inventoryOf(session),
     vms: vmsOf(session),
     tasks: tasksOf(session),
-    rest: restOf({ transport, username: session.username, password }),
+    rest,
     async about(signal) {
       const { about } = await session.content(signal);
       const { fullName, version, build, apiVersion, instanceUuid } = about;

@@ -1,4 +1,4 @@
-// Reading the inventory: everything but machines in one request (and its pages), each object turned into a node with its parent.
+// Reading the inventory: all kinds wanted in one request (and its pages), each object turned into a node with its parent.
 import { readKinds, readObjects, type Seen } from "./collector.ts";
 import type { Entry, EntryKind } from "./inventory.ts";
 import type { Session } from "./session.ts";
@@ -26,18 +26,29 @@ type Kind = keyof typeof paths;
 /** Values of one kind, typed by its paths. */
 type ValuesOf<K extends Kind> = { readonly [P in (typeof paths)[K][number]]?: Property<K, P> };
 
-const kinds = Object.fromEntries(
-  Object.entries(paths).map(([kind, more]) => [kind, ["name", "parent", ...more]]),
-);
+/** What must be read to know the paths of a kind's entries. */
+const neededFor: Readonly<Record<EntryKind, readonly Kind[]>> = {
+  datacenter: [],
+  folder: [],
+  cluster: ["ComputeResource"],
+  host: ["ComputeResource", "HostSystem"],
+  pool: ["ComputeResource", "ResourcePool"],
+  datastore: ["Datastore"],
+  network: ["Network"],
+  template: ["VirtualMachine"],
+  vm: ["VirtualMachine"],
+};
 
-/** All nodes below `root`. Machines that are no templates only when asked for. */
+/** All nodes below `root` that matter for entries of these kinds. */
 export async function readNodes(
   session: Session,
   root: Ref,
-  options: { readonly machines: boolean },
+  wanted: readonly EntryKind[],
   signal?: AbortSignal,
 ): Promise<Node[]> {
-  const seen = await readKinds(session, root, kinds, signal);
+  const kinds: readonly Kind[] = ["Folder", "Datacenter", ...wanted.flatMap((kind) => neededFor[kind])];
+  const toRead = Object.fromEntries(kinds.map((kind) => [kind, ["name", "parent", ...paths[kind]]]));
+  const seen = await readKinds(session, root, toRead, signal);
   const groups = seen.filter(({ ref }) => ref.type === "DistributedVirtualPortgroup").map(({ ref }) => ref);
   const uplinks = (
     await readObjects(session, "DistributedVirtualPortgroup", groups, ["config.uplink"], signal)
@@ -46,7 +57,7 @@ export async function readNodes(
   return seen
     .filter(({ ref }) => !unwanted.has(ref.value))
     .map(nodeOf)
-    .filter((node) => options.machines || node.kind !== "vm");
+    .filter(({ kind }) => kind !== "vm" || wanted.includes("vm"));
 }
 
 /** Pure. */

@@ -71,15 +71,22 @@ export type Pick =
   | { readonly kind: "ambiguous"; readonly message: string };
 
 export function inventoryOf(session: Session): Inventory {
-  async function read(options: { readonly machines: boolean }, signal: AbortSignal | undefined) {
+  async function read(
+    kinds: readonly EntryKind[],
+    signal: AbortSignal | undefined,
+  ): Promise<InventorySnapshot> {
     const { rootFolder } = await session.content(signal);
-    return snapshotOf(rootFolder, await readNodes(session, rootFolder, options, signal));
+    return snapshotOf(rootFolder, await readNodes(session, rootFolder, kinds, signal));
   }
   return {
-    snapshot: (signal) => read({ machines: false }, signal),
-    list: async (kind, scope, signal) => (await read({ machines: kind === "vm" }, signal)).list(kind, scope),
+    snapshot: (signal) =>
+      read(
+        entryKinds.filter((kind) => kind !== "vm"),
+        signal,
+      ),
+    list: async (kind, scope, signal) => (await read([kind], signal)).list(kind, scope),
     async find(kind, name, scope, signal) {
-      const pick = (await read({ machines: kind === "vm" }, signal)).pick(kind, name, scope);
+      const pick = (await read([kind], signal)).pick(kind, name, scope);
       if (pick.kind === "found") return pick.entry;
       throw new Fault(pick.kind === "missing" ? "NotFound" : "Invalid", pick.message);
     },

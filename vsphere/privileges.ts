@@ -85,7 +85,7 @@ async function grantedOn(
     const [answer] = await session.call(
       manager,
       "FetchUserPrivilegeOnEntities",
-      { entities: [entity], userName: session.username },
+      { entities: [entity], userName: await session.account(signal) },
       { signal, doing: "asking for the account's privileges" },
     );
     return new Set(answer?.privileges);

@@ -27,6 +27,8 @@ interface RestOptions {
   readonly transport: Transport;
   readonly username: string;
   readonly password: Secret;
+  /** Resolves when the password is known to be good; a refused one is not tried here either. */
+  readonly admitted: (signal?: AbortSignal) => Promise<unknown>;
 }
 
 interface RestSession {
@@ -36,7 +38,7 @@ interface RestSession {
 
 const login = { api: "/api/session", rest: "/rest/com/vmware/cis/session" } as const;
 
-export function restOf({ transport, username, password }: RestOptions): Rest {
+export function restOf({ transport, username, password, admitted }: RestOptions): Rest {
   let session: Promise<RestSession> | undefined;
 
   const enter = () =>
@@ -46,6 +48,7 @@ export function restOf({ transport, username, password }: RestOptions): Rest {
     }));
 
   async function logIn(): Promise<RestSession> {
+    await admitted();
     const basic = Buffer.from(`${username}:${password.reveal()}`).toString("base64");
     for (const face of ["api", "rest"] as const) {
       const answer = await httpText(transport, {

@@ -28,6 +28,8 @@ export interface Session {
   ): Promise<Returns<M>>;
   /** Sees that the session is live: logs in if need be, asks the server otherwise. */
   check(signal?: AbortSignal): Promise<void>;
+  /** The account as the server writes it ("DOMAIN\\user" perhaps). Logs in where needed. */
+  account(signal?: AbortSignal): Promise<string>;
   /** Counts logins; what belonged to an earlier one (views, filters) is gone. */
   readonly epoch: number;
   /** Logs out (waiting 5 s at most) and ends all connections. Twice is once. */
@@ -67,10 +69,12 @@ class VimSession implements Session {
   #entering: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
   readonly #ended = new AbortController();
+  #account: string;
   epoch = 0;
 
   constructor(options: SessionOptions) {
     this.#options = options;
+    this.#account = options.username;
     this.#caller = soapCaller(options.transport, () => this.#version);
   }
 
@@ -130,6 +134,11 @@ class VimSession implements Session {
     );
   }
 
+  async account(signal?: AbortSignal): Promise<string> {
+    await this.#cookie(signal);
+    return this.#account;
+  }
+
   /** The cookie of a live login, logging in where there is none. */
   async #cookie(signal: AbortSignal | undefined): Promise<string | undefined> {
     const state = this.#state;
@@ -149,12 +158,13 @@ class VimSession implements Session {
     const doing = `logging in to ${this.server} as '${username}'`;
     let cookie: string | undefined;
     try {
-      await this.#caller.call(
+      const session = await this.#caller.call(
         sessionManager,
         "Login",
         { userName: username, password: password.reveal() },
         { signal: this.#ended.signal, timeoutMs: 60_000, doing, onCookie: (value) => (cookie = value) },
       );
+      this.#account = session.userName || username;
     } catch (error) {
       if (isVimFault(error, "InvalidLogin")) this.#refuse(error);
       throw error;

@@ -5,8 +5,9 @@
 import { createHash } from "node:crypto";
 import { Fault, type CancelTimer, type Clock, type Logger, type Secret } from "#core";
 import { vsphereClient, type VsphereClient } from "./client.ts";
+import { restOf, type Rest } from "./rest.ts";
 import { vimSession, type Session } from "./session.ts";
-import { httpsTransport, type Transport } from "./soap/transport.ts";
+import { httpsTransport } from "./soap/transport.ts";
 
 export interface ConnectOptions {
   /** Host, or host:port. */
@@ -37,7 +38,7 @@ export interface VsphereSessions {
 
 interface Shared {
   readonly session: Session;
-  readonly transport: Transport;
+  readonly rest: Rest;
   users: number;
   cancelLinger: CancelTimer | undefined;
 }
@@ -50,9 +51,11 @@ export function vsphereSessions({ clock, log, lingerMs = 10 * 60_000 }: Sessions
   function open(options: ConnectOptions): Shared {
     const transport = httpsTransport({ ...options, clock });
     const { username, password } = options;
+    const session = vimSession({ transport, username, password, clock, log });
+    const admitted = (signal?: AbortSignal) => session.account(signal);
     return {
-      transport,
-      session: vimSession({ transport, username, password, clock, log }),
+      session,
+      rest: restOf({ transport, username, password, admitted }),
       users: 0,
       cancelLinger: undefined,
     };
@@ -69,8 +72,10 @@ export function vsphereSessions({ clock, log, lingerMs = 10 * 60_000 }: Sessions
 
   function end(shared: Shared): void {
     shared.cancelLinger?.();
-    const work = shared.session
-      .close()
+    const work = shared.rest
+      .logout()
+      .catch(() => {}) // its session ends by itself
+      .then(() => shared.session.close())
       .catch((error: unknown) =>
         log.debug("could not end a vCenter session", { server: shared.session.server, error }),
       )
@@ -94,8 +99,7 @@ export function vsphereSessions({ clock, log, lingerMs = 10 * 60_000 }: Sessions
       };
       return vsphereClient({
         session: shared.session,
-        transport: shared.transport,
-        password: options.password,
+        rest: shared.rest,
         close,
       });
     },

@@ -1,7 +1,9 @@
 // How our client behaves at a vCenter that refuses, forgets, or changes its mind about a login.
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { Secret } from "#core";
+import { Secret, systemClock } from "#core";
 import { fakeClock } from "#core/time/fake-clock.ts";
+import { httpText } from "#vsphere/soap/http-text.ts";
+import { httpsTransport } from "#vsphere/soap/transport.ts";
 import { password, stage, username, type Stage } from "./testing.ts";
 
 let at: Stage;
@@ -102,10 +104,37 @@ describe("a session", () => {
 });
 
 describe("the REST side", () => {
-  test("checks the password", async () => {
-    expect(await at.client().rest.face()).toBe("api");
+  test("lets the account in, and ends its session with the client", async () => {
+    const client = at.client();
+    expect(await client.rest.face()).toBe("api");
+    expect(at.sim.knobs.sessions()).toBe(2);
+    await client.close();
+    expect(at.sim.knobs.sessions()).toBe(0);
+  });
+
+  test("is not asked with a password that the SOAP side refused", async () => {
     const wrong = at.client({ password: new Secret("wrong") });
-    await expect(wrong.rest.face()).rejects.toMatchObject({ code: "Unauthorized" });
+    for (let i = 0; i < 2; i++)
+      await expect(wrong.rest.face()).rejects.toMatchObject({ code: "Unauthorized" });
+    expect(at.sim.knobs.calls("Login")).toBe(1);
+  });
+
+  test.each([
+    ["right", "correct horse", "/api/session", 201],
+    ["wrong", "wrong", "/api/session", 401],
+    ["wrong", "wrong", "/rest/com/vmware/cis/session", 401],
+  ])("of the simulated vCenter checks a %s password", async (_, text, path, status) => {
+    const transport = httpsTransport({ ...at.account, clock: systemClock });
+    const authorization = `Basic ${Buffer.from(`${username}:${text}`).toString("base64")}`;
+    const request = {
+      method: "POST",
+      path,
+      headers: { authorization },
+      repeatable: false,
+      timeoutMs: 5_000,
+    } as const;
+    expect((await httpText(transport, request)).status).toBe(status);
+    transport.close();
   });
 });
 
