@@ -76,7 +76,9 @@ function union(options: readonly Json[]): Json {
   const values = options.every((option) => Array.isArray(option.enum))
     ? options.flatMap((option) => option.enum as unknown[])
     : undefined;
-  return values ? { type, enum: values } : { type, "x-kubernetes-preserve-unknown-fields": true };
+  if (!values) return { type, "x-kubernetes-preserve-unknown-fields": true };
+  // Whole numbers are integers: an API server would take 1.5 for the 1 of an enum of numbers.
+  return { type: values.every(Number.isInteger) ? "integer" : type, enum: values };
 }
 
 function isEmpty(value: unknown): boolean {

@@ -12,8 +12,8 @@ export interface Vcsim {
   readonly thumbprint: string;
   readonly user: string;
   readonly password: Secret;
-  /** Runs govc on it and gives what it printed; fails with what it complained about. */
-  govc(...args: readonly string[]): Promise<string>;
+  /** Runs govc on it and gives what it printed; fails with what it complained about. `env` goes over the settings that let it in. */
+  govc(args: readonly string[], env?: Readonly<Record<string, string>>): Promise<string>;
   stop(): Promise<void>;
 }
 
@@ -53,7 +53,7 @@ export async function startVcsim({ dir, size = {} }: VcsimOptions): Promise<Vcsi
       thumbprint,
       user,
       password,
-      govc: (...words) => run(program("govc"), words, env),
+      govc: (words, more) => run(program("govc"), words, { ...env, ...more }),
       stop: () => child.stop(),
     };
   } catch (error) {
