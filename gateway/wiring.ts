@@ -22,7 +22,7 @@ import { keyFileSeal, type Seal } from "#core/store/seal.ts";
 import { kubeStore } from "#core/store/kube-store.ts";
 import { sqliteStore } from "#core/store/sqlite-store.ts";
 import { ipamControllers, poolRoom } from "#ipam";
-import { eventMigration, makeJet, sqliteEventShelf, type Pools } from "#jet";
+import { eventMigration, makeJet, sqliteEventShelf, type Pools, type StoredEvent } from "#jet";
 import { desiredClusterTopic } from "#proto";
 import type { Link } from "#tunnel";
 import { pair, validity, type Identity } from "#tunnel/identity/index.ts";
@@ -57,6 +57,8 @@ export interface RunningGateway {
   pair(code: string): Promise<Identity>;
   /** What it sees of itself, as in the Gateway object. */
   facts(): Promise<PulseFacts>;
+  /** The last events of a cluster, oldest first; also of one that is gone. */
+  readEvents(clusterUid: string): Promise<readonly StoredEvent[]>;
   /** Stops everything. Twice is once. */
   close(): Promise<void>;
 }
@@ -182,6 +184,7 @@ export async function startGateway(
       identity: line.identity,
       pair: pairWith,
       facts,
+      readEvents: (clusterUid) => jet.readEvents(clusterUid),
       close: ending.close,
     };
   } catch (error) {

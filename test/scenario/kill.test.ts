@@ -69,7 +69,15 @@ describe("a gateway that is killed", { timeout: 240_000 }, () => {
     const killedAt: string[] = [];
     for (;;) {
       const milestone = await nextMilestone(store, uid, killedAt).catch((error: Error) => {
-        throw new Error([error.message, "the gateway's last words:", ...gateway.lines.slice(-40), "the sandbox's:", ...lines.slice(-40)].join("\n"));
+        throw new Error(
+          [
+            error.message,
+            "the gateway's last words:",
+            ...gateway.lines.slice(-40),
+            "the sandbox's:",
+            ...lines.slice(-40),
+          ].join("\n"),
+        );
       });
       if (milestone === "Running") break;
       await gateway.kill();

@@ -1,0 +1,129 @@
+// Mistakes that people make: each is told in words that can be acted on, where the person looks, and the path goes on once it is mended.
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { Fault, getCondition, Secret } from "#core";
+import { inClusterIPPool, spa } from "#proto";
+import { modify } from "#core/store/helpers.ts";
+import { testSite, until, untilState, type TestSite } from "./site.ts";
+
+describe("bad input", { timeout: 240_000 }, () => {
+  const end = new AbortController();
+  let site: TestSite;
+  beforeAll(async () => {
+    site = await testSite(end.signal);
+  }, 60_000);
+  afterAll(() => site.close());
+
+  const named = (name: string, change: (text: string) => string) =>
+    site.applySample((text) => change(text).replaceAll("shop-1", name));
+  const theSpa = async (uid: string) =>
+    (await site.gateway.store.list(spa, { namespace: `cluster-${uid}` })).items[0];
+
+  /** The same words in the SPA's condition, and in the plane's API. */
+  async function saysEverywhere(uid: string, condition: string, words: RegExp): Promise<void> {
+    await until(`the SPA's ${condition} says ${words}`, async () => {
+      const conditions = (await theSpa(uid))?.status?.conditions;
+      const found = getCondition(conditions, condition);
+      return found?.status === "False" && words.test(found.message);
+    });
+    await until(`the plane says ${words}`, async () => {
+      const { conditions, milestones } = await site.client.clusterStatus(uid);
+      const texts = [
+        ...conditions.map((c) => c.message),
+        ...milestones.map((m) => m.lastError?.message ?? ""),
+      ];
+      return texts.some((text) => words.test(text));
+    });
+  }
+
+  it("an unknown pairing code is refused with what to do", async () => {
+    const refused = await site.gateway
+      .pair("AAAA-BBBB-CCCC-DDDD")
+      .catch((error: unknown) => Fault.from(error));
+    expect(refused).toBeInstanceOf(Fault);
+    expect((refused as Fault).message).toMatch(/code/);
+    expect((refused as Fault).message).toMatch(/new|make/);
+    await site.pairUp();
+  });
+
+  it("a wrong datacenter, a wrong network and a wrong pool are told together, with what there is", async () => {
+    const uid = await named("lost", (text) =>
+      text.replace("datacenter: DC0", "datacenter: DC9").replace("default/nodes", "default/nodez"),
+    );
+    await saysEverywhere(uid, "SpecValid", /DC9.*there (is|are): DC0/s);
+    await saysEverywhere(uid, "SpecValid", /nodez/);
+    await site.client.deleteCluster(uid);
+    await untilState(site.client, uid, "Deleted");
+  });
+
+  it("an exhausted pool is told with the count that is missing, and the cluster goes on when the pool grows", async () => {
+    const { store } = site.gateway;
+    const key = { namespace: "default", name: "nodes" };
+    await modify(store, inClusterIPPool, key, (pool) => ({
+      ...pool,
+      spec: { ...pool.spec, addresses: [`${site.subnet.prefix}10-${site.subnet.prefix}13`] },
+    }));
+    const uid = await site.client.createCluster(
+      {
+        metadata: { name: "tight", annotations: { "pcg.dev/kubernetes-version": "1.35.4" } },
+        spec: {
+          cloudConfig: {
+            placement: {
+              datacenter: "DC0",
+              cluster: "C0",
+              datastore: "LocalDS_0",
+              folder: "vm",
+              network: { networkName: "VM Network", parentPoolUid: "default/nodes", staticIp: true },
+            },
+            staticIp: true,
+          },
+          machinepoolconfig: [
+            { poolConfig: { name: "cp", isControlPlane: true, size: 1 } },
+            { poolConfig: { name: "w", size: 2 } },
+          ],
+        },
+      },
+      site.gateway.identity()?.uid,
+    );
+    await saysEverywhere(uid, "SpecValid", /nodes.*(4|6)/s);
+    await modify(store, inClusterIPPool, key, (pool) => ({
+      ...pool,
+      spec: { ...pool.spec, addresses: [`${site.subnet.prefix}10-${site.subnet.prefix}40`] },
+    }));
+    await until("the cluster has left the mistake behind", async () => {
+      const status = (await theSpa(uid))?.status;
+      return getCondition(status?.conditions, "SpecValid")?.status === "True";
+    });
+    await site.client.deleteCluster(uid);
+    await untilState(site.client, uid, "Deleted");
+  });
+
+  it("a wrong vCenter password is told as such, not tried over and over, and mended by the right one", async () => {
+    site.datacenter.vcenter.knobs.setPassword(new Secret("changed-in-vcenter"));
+    site.datacenter.vcenter.knobs.expireSessions();
+    const before = site.datacenter.vcenter.knobs.calls("Login");
+    const uid = await named("locked", (text) => text);
+    await saysEverywhere(uid, "CredentialsValid", /user|password|log ?in/i);
+    expect(site.datacenter.vcenter.knobs.calls("Login") - before).toBeLessThanOrEqual(4);
+    await site.client.deleteCluster(uid);
+  });
+
+  it("a request with three mistakes is answered with all three, in the caller's words", async () => {
+    const refused = await site.client
+      .createCluster(
+        {
+          metadata: { name: "Not A Name" },
+          spec: {
+            cloudConfig: { placement: {} },
+            machinepoolconfig: [{ poolConfig: { name: "w", size: 1 } }],
+          },
+        },
+        site.gateway.identity()?.uid,
+      )
+      .catch((error: unknown) => Fault.from(error));
+    expect(refused).toBeInstanceOf(Fault);
+    const fields = (refused as Fault).problems.map((problem) => problem.field);
+    expect(fields.length).toBeGreaterThanOrEqual(3);
+    expect(fields.join(" ")).toMatch(/machinepoolconfig/);
+    expect(fields.join(" ")).toMatch(/kubernetes-version/);
+  });
+});
