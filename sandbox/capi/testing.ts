@@ -65,7 +65,7 @@ export function newStore(): OwnedStore {
 
 /** A datacenter with the CAPI controllers and a small IPAM over a memory store. */
 export function stage(options: StageOptions = {}): Stage {
-  const knobs = defaultKnobs({ pollMs: 5, bootMs: 2, joinMs: 2, healthMs: 50, ...options.knobs });
+  const knobs = defaultKnobs({ pollMs: 10, bootMs: 2, joinMs: 2, healthMs: 50, ...options.knobs });
   const vcenter = fakeVcenter({ username: "user", password: "pass", templates: ["DC0_C0_RP0_VM0"] });
   const log = options.log ?? silentLogger;
   const random = options.random ?? Math.random;
@@ -296,11 +296,17 @@ export async function everything(store: ResourceStore, more: readonly Kind[] = [
 }
 
 /** Waits until there are so many machines, all in this phase. */
-export function machinesIn(store: ResourceStore, phase: string, count: number): Promise<Machine[]> {
-  return eventually(`${count} machines in phase ${phase}`, async () => {
+export function machinesIn(
+  store: ResourceStore,
+  phase: string,
+  count: number,
+  withinMs?: number,
+): Promise<Machine[]> {
+  const look = async () => {
     const { items } = await store.list(machine);
     return items.length === count && items.every((m) => m.status?.phase === phase) && items;
-  });
+  };
+  return eventually(`${count} machines in phase ${phase}`, look, withinMs);
 }
 
 /** Waits until the Cluster is Available and has all the machines that are wanted now. */
