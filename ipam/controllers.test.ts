@@ -1,6 +1,8 @@
 import { afterEach, describe, expect, test } from "vitest";
-import { defineKind, ownerReference } from "#core";
+import { defineKind, leases, ownerReference, type OwnedStore } from "#core";
 import { recordingLogger, type Stage } from "#core/controller/testing.ts";
+import { memoryStore } from "#core/store/memory-store.ts";
+import { fakeClock } from "#core/time/fake-clock.ts";
 import {
   cluster,
   clusterNameLabel,
@@ -11,6 +13,8 @@ import {
   pausedAnnotation,
   type InClusterIPPool,
 } from "#proto";
+import { parseAddress } from "./address.ts";
+import { Reservations } from "./reservation.ts";
 import { claimDraft, claimState, given, ipamStage, poolDraft } from "./testing.ts";
 
 const vms = defineKind({
@@ -386,6 +390,66 @@ describe("an IPAddress that is there already", () => {
     expect(await given(store)).toEqual(["a 10.0.0.10"]);
     await run(70_000);
     expect(await given(store)).toEqual([]);
+  });
+});
+
+describe("another process", () => {
+  test("that reserved an address is respected; what it left behind is swept when its claim is gone", async () => {
+    const { store, quiet, claims, pool, run } = await staged();
+    await store.create(inClusterIPPool, poolDraft());
+    await quiet();
+    const paused = { annotations: { [pausedAnnotation]: "" } };
+    const other = await store.create(ipAddressClaim, claimDraft("other", paused));
+    const reservations = new Reservations(store, "kube-system");
+    const place = { kind: inClusterIPPool, key: { namespace: "c", name: "nodes" } };
+    const lowest = parseAddress("10.0.0.10");
+    if (!lowest) throw new Error("no address");
+    await reservations.win(place, await pool(), other, lowest);
+    await claims("a");
+    expect(await given(store)).toEqual(["a 10.0.0.11"]);
+    await store.delete(ipAddressClaim, { namespace: "c", name: "other" });
+    await run(700_000);
+    expect((await store.list(leases)).items).toEqual([]);
+    await claims("b");
+    expect(await given(store)).toEqual(["a 10.0.0.11", "b 10.0.0.10"]);
+  });
+
+  test("that was faster by a hair wins: the last look after the reservation sees its address", async () => {
+    const clock = fakeClock();
+    const inner = memoryStore({ clock });
+    let isFaster = false;
+    const store: OwnedStore = {
+      get: (kind, key, signal) => inner.get(kind, key, signal),
+      list: (kind, options, signal) => inner.list(kind, options, signal),
+      update: (kind, object) => inner.update(kind, object),
+      updateStatus: (kind, object) => inner.updateStatus(kind, object),
+      delete: (kind, key, options) => inner.delete(kind, key, options),
+      watch: (kind, options, signal) => inner.watch(kind, options, signal),
+      close: () => inner.close(),
+      async create(kind, draft) {
+        // Between our look at the pool and our reservation it made its IPAddress and let its own reservation go.
+        if (isFaster && kind.kind === leases.kind) {
+          isFaster = false;
+          const spec = {
+            address: "10.0.0.10",
+            prefix: 24,
+            claimRef: { name: "rival" },
+            poolRef: claimDraft("x").spec.poolRef,
+          };
+          await inner.create(ipAddress, { metadata: { namespace: "c", name: "rival" }, spec });
+        }
+        return inner.create(kind, draft);
+      },
+    };
+    const made = await ipamStage({ store, clock });
+    stages.push(made);
+    await store.create(inClusterIPPool, poolDraft());
+    await made.quiet();
+    isFaster = true;
+    await store.create(ipAddressClaim, claimDraft("a"));
+    await made.run(1_000);
+    expect(await given(store)).toEqual(["a 10.0.0.11", "rival 10.0.0.10"]);
+    expect((await store.list(leases)).items).toEqual([]);
   });
 });
 

@@ -145,6 +145,6 @@ test("several processes, slow answers, sudden deaths: never one address twice, n
         if (!isFault(error)) throw error;
       });
     }),
-    { numRuns: 60 },
+    { numRuns: 30 },
   );
 }, 60_000);
