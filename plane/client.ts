@@ -43,6 +43,8 @@ export interface PlaneClient {
     metadata: { name?: string; labels?: Record<string, string>; annotations?: Record<string, string> },
   ): Promise<void>;
   revokeOverlord(uid: string, reason?: string): Promise<void>;
+  /** Everything that is wanted of the gateway and its clusters' agents is sent once more. */
+  resyncOverlord(uid: string): Promise<void>;
   deleteOverlord(uid: string, options?: { force?: boolean }): Promise<void>;
   overlordEvents(uid: string, page?: EventPageQuery): Promise<EventPage>;
   pools(overlordUid: string): Promise<IpPoolBody[]>;
@@ -90,6 +92,7 @@ export function planeClient({ url, ca, apiKey, projectUid }: PlaneClientOptions)
     updateOverlord: (uid, metadata) => call("PUT", `/v1/overlords/${id(uid)}/metadata`, { metadata }),
     revokeOverlord: (uid, reason) =>
       call("POST", `/v1/overlords/${id(uid)}/revoke`, reason === undefined ? {} : { reason }),
+    resyncOverlord: (uid) => call("POST", `/v1/overlords/${id(uid)}/resync`),
     deleteOverlord: async (uid, options) =>
       void (await call("DELETE", `/v1/overlords/${id(uid)}${query({ force: options?.force })}`)),
     overlordEvents: (uid, page) => get(`/v1/overlords/${id(uid)}/events${query({ ...page })}`),

@@ -468,6 +468,18 @@ test("a reinstalled gateway that takes its old place is told again what is wante
   expect(sentTo("gateway")).toMatchObject([{ clusterUid: uid, counter: 1 }]);
 });
 
+test("a gateway that lost what it knew is told everything once more on demand", async () => {
+  const uid = await t.client.createCluster(sampleEntity());
+  await t.hub.say(gateway, "status.cluster", status(uid, "Running", { pivoted: true }));
+  t.hub.sent.splice(0);
+  await t.client.resyncOverlord(gateway.uid);
+  expect(t.hub.sent.map(({ to }) => to)).toEqual([
+    { role: "gateway", uid: gateway.uid },
+    { role: "agent", uid },
+  ]);
+  expect(sentTo("gateway")[0]?.counter).toBe(1);
+});
+
 test("an agent that falls silent is told of in its cluster's events", async () => {
   const uid = await t.client.createCluster(sampleEntity());
   await t.hub.say(agentOf(uid), "heartbeat", { at: "", version: "0.1.0" });

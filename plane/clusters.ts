@@ -44,6 +44,8 @@ export interface Clusters {
   /** What has not been handed to the link yet, of one cluster or of all. */
   unsent(uid?: string): Promise<Unsent[]>;
   markSent(sent: Unsent): Promise<void>;
+  /** Counts everything as unsent: for one gateway that may have lost what it knew, or for all. */
+  resend(overlordUid?: string): Promise<void>;
   /** In the transaction that redeems an agent's token. */
   admitAgent(tx: Transaction, clusterUid: string | undefined): Promise<string>;
   /** Takes a status in; false when the speaker has no say in that cluster (C4). `gone` when this ended it. */
@@ -216,6 +218,15 @@ export function clusterDesk(deps: ClusterDeps): Clusters {
           `UPDATE clusters SET ${column} = max(${column}, ?) WHERE uid = ?`,
           desired.counter,
           desired.clusterUid,
+        ),
+      );
+    },
+
+    async resend(overlordUid) {
+      await db.write((tx) =>
+        tx.run(
+          "UPDATE clusters SET published_gateway = 0, published_agent = 0 WHERE deleted_at IS NULL AND (?1 IS NULL OR overlord_uid = ?1)",
+          overlordUid ?? null,
         ),
       );
     },

@@ -1,4 +1,5 @@
 // The plane's end of the link, over gRPC with mutual TLS.
+import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { Secret } from "#core";
 import { grpcListen, openHub } from "#tunnel";
@@ -10,8 +11,12 @@ export const openGrpcHub: OpenHub = async (
 ) => {
   const listening = grpcListen({ ...listen, cert: tls.cert, key: new Secret(tls.key), ca: tls.ca, log });
   const database = join(dataDir, "link.db");
+  const fresh = await stat(database).then(
+    () => false,
+    () => true,
+  );
   const never = new AbortController().signal; // closed by its owner
   const options = { allow, ...(software ? { software } : {}) };
   const hub = await openHub({ clock, log, random, database, listen: listening }, options, never);
-  return { hub, address: { host: listen.host, port: hub.port } };
+  return { hub, address: { host: listen.host, port: hub.port }, fresh };
 };

@@ -131,9 +131,9 @@ test("a revoked gateway is cut off and stays out; its neighbour does not notice"
   expect(second.link.state.kind).toBe("connected");
 });
 
-test("events sent while the plane was away arrive after its return: all, once, in order", async () => {
+test("events sent while the plane was away, and lost its outbox, arrive after its return: all, once, in order", async () => {
   const identity = await gateway("edge");
-  const { link } = await dial(identity, "edge");
+  const { link, desired } = await dial(identity, "edge");
   await beat(link);
   await expect.poll(async () => (await client.overlord(identity.uid)).status.isReady, until).toBe(true);
   const uid = await client.createCluster(sampleEntity());
@@ -151,6 +151,7 @@ test("events sent while the plane was away arrive after its return: all, once, i
   await send(0);
   await client.close();
   await plane.close();
+  await rm(join(folder, "plane", "link.db")); // whatever it held is sent again
   for (let n = 1; n < 50; n++) await send(n);
   await start(port, tunnelPort);
   const heard = async () =>
@@ -159,5 +160,6 @@ test("events sent while the plane was away arrive after its return: all, once, i
       .filter((m) => m.startsWith("event"))
       .toReversed();
   await expect.poll(async () => (await heard()).length, until).toBe(50);
+  await expect.poll(() => desired.map((d) => d.counter), until).toEqual([1, 1]);
   expect(await heard()).toEqual(Array.from({ length: 50 }, (_, n) => `event ${n}`));
 });

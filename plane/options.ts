@@ -37,6 +37,10 @@ export const planeOptions = group({
     help: "More names and addresses for the plane's certificates.",
     optional: true,
   }),
+  trustedProxies: option(list(text("ADDRESS")), {
+    help: "Addresses or CIDRs of reverse proxies in front of the plane, whose X-Forwarded-For is believed.",
+    optional: true,
+  }),
   tenantName: option(text("NAME"), { help: "What the first tenant is called.", default: "default" }),
   pairingTtl: option(duration({ min: "10s", max: "24h" }), {
     help: "How long a pairing code is good.",

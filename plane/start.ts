@@ -46,10 +46,12 @@ export interface PlaneOptions {
   /** What the tenant of the first start is called; "default" unless told. */
   readonly tenantName?: string | undefined;
   readonly pairingTtlMs?: number | undefined;
+  /** Addresses or CIDRs of reverse proxies whose X-Forwarded-For is believed; none unless told. */
+  readonly trustedProxies?: readonly string[] | undefined;
   /** How long gateways' and agents' certificates last; 7 days unless told. */
   readonly certificateLifeMs?: number | undefined;
   readonly health?: HealthLimits | undefined;
-  /** Calls and registrations an address may make a minute; 1200 and 60 unless told. */
+  /** Calls and registrations an address may make a minute; 6000 and 60 unless told. */
   readonly rates?: { readonly calls: number; readonly registrations: number } | undefined;
   readonly version?: string | undefined;
 }
@@ -68,7 +70,12 @@ export interface HubOptions {
 export type OpenHub = (
   options: HubOptions,
   deps: { readonly clock: Clock; readonly log: Logger; readonly random: () => number },
-) => Promise<{ readonly hub: Hub; readonly address: Listen }>;
+) => Promise<{
+  readonly hub: Hub;
+  readonly address: Listen;
+  /** True when its outbox begins empty: whatever was handed to an earlier one and not delivered is lost. */
+  readonly fresh?: boolean;
+}>;
 
 export interface PlaneDeps {
   readonly clock: Clock;
@@ -151,7 +158,7 @@ export async function startPlane(
     const version = options.version ?? "0.1.0";
     const serverNames = certificateNames(options);
     const certificate = await authority.issueServer(serverNames);
-    const { hub, address } = await (deps.openHub ?? openGrpcHub)(
+    const { hub, address, fresh } = await (deps.openHub ?? openGrpcHub)(
       {
         dataDir: options.dataDir,
         listen: options.tunnelListen,
@@ -164,9 +171,10 @@ export async function startPlane(
     closers.push(() => hub.close()); // S2
     const tunnelAddress =
       options.publicTunnel ?? joined(publicHost(options, options.tunnelListen.host), address.port);
+    if (fresh) await clusters.resend();
     const messages = speak({ hub, db, clock, log, authority, clusters, events, health });
     const limits = options.health ?? defaultLimits;
-    const rates = options.rates ?? { calls: 1200, registrations: 60 };
+    const rates = options.rates ?? { calls: 6000, registrations: 60 };
     const renewGraceMs = defaultRenewGraceMs;
     const desks: Desks = {
       clock,
@@ -188,7 +196,7 @@ export async function startPlane(
       options.tls === "off"
         ? undefined
         : (options.tls ?? { key: certificate.key, cert: certificate.certificate });
-    const app = await buildApp({ desks, version, tls });
+    const app = await buildApp({ desks, version, tls, trustedProxies: options.trustedProxies });
     closers.push(() => app.close());
     await app.listen({ host: options.listen.host, port: options.listen.port }).catch((error: unknown) => {
       throw new Fault(

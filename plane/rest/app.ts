@@ -23,15 +23,22 @@ import { tenancyRoutes } from "./tenancy.ts";
 export interface AppOptions {
   readonly desks: Desks;
   readonly version: string;
+  readonly trustedProxies?: readonly string[] | undefined;
   readonly tls?: { readonly key: string; readonly cert: string } | undefined;
 }
 
 /** Builds the server; nothing listens yet. Use `inject` in tests. */
-export async function buildApp({ desks, version, tls }: AppOptions): Promise<FastifyInstance> {
+export async function buildApp({
+  desks,
+  version,
+  tls,
+  trustedProxies = [],
+}: AppOptions): Promise<FastifyInstance> {
   const common = {
     bodyLimit: 1_048_576,
     requestTimeout: 30_000,
     forceCloseConnections: true,
+    trustProxy: trustedProxies.length > 0 ? [...trustedProxies] : false,
     routerOptions: { ignoreTrailingSlash: true },
   };
   const app = (

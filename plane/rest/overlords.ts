@@ -134,6 +134,24 @@ export const overlordRoutes: Routes = (desks) => async (app) => {
     },
   );
 
+  app.post(
+    "/v1/overlords/:uid/resync",
+    {
+      schema: {
+        tags,
+        summary: "Sends the gateway and its clusters' agents everything that is wanted of them once more",
+        params: uidParams,
+        response: { 204: nothing },
+      },
+    },
+    async (request, reply) => {
+      const { uid } = await overlords.get(request.caller.tenantUid, request.params.uid);
+      await desks.clusters.resend(uid);
+      await desks.messages.flush();
+      return reply.code(204).send(null);
+    },
+  );
+
   app.delete(
     "/v1/overlords/:uid",
     {

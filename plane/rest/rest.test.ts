@@ -86,6 +86,7 @@ test("the OpenAPI document has every call this plane answers, and nothing in it 
       "POST /v1/agents/register",
       "POST /v1/apiKeys",
       "POST /v1/cloudconfigs/vsphere/{configUid}/machinePools",
+      "POST /v1/overlords/{uid}/resync",
       "POST /v1/overlords/{uid}/revoke",
       "POST /v1/pcg/register",
       "POST /v1/pcg/renew",
