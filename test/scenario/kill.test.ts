@@ -10,7 +10,7 @@ import { spa } from "#proto";
 import { openGrpcHub, planeClient, startPlane } from "#plane";
 import { takeSubnet } from "../../cli/demo/subnet.ts";
 import { attach, startSandbox } from "../../cli/site.ts";
-import { childGateway } from "./child-gateway.ts";
+import { childGateway } from "./children.ts";
 import { applySample, testAccount, testDeps, until, untilState } from "./site.ts";
 
 describe("a gateway that is killed", { timeout: 240_000 }, () => {

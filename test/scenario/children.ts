@@ -1,7 +1,7 @@
-// The gateway as a process of its own, to be killed. It runs from a bundle made once a test run, so that a start takes half a second.
+// `pcg` as processes of their own, to be used as a person would, and to be killed. They run from a bundle made once a test run, so that a start takes half a second.
 import { spawn, type ChildProcess } from "node:child_process";
 import { createServer } from "node:net";
-import { mkdir, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { build } from "esbuild";
 import { stringify } from "yaml";
@@ -30,84 +30,79 @@ export function pcgBundle(): Promise<string> {
   })());
 }
 
-export interface ChildGateway {
-  readonly configPath: string;
-  readonly dataDir: string;
-  readonly kubeconfigPath: string;
-  /** Starts it; resolves when it is ready. */
+export interface Child {
+  /** Starts it; resolves when a line of its output contains `ready`. Rejects with its errors when it ends before. */
   start(): Promise<void>;
   /** kill -9; resolves when it is gone. */
   kill(): Promise<void>;
   /** SIGTERM; resolves with the milliseconds it took. */
   stop(): Promise<number>;
-  /** Runs `pcg` with these arguments; resolves with its exit status and output. */
-  pcg(...args: string[]): Promise<{ code: number; out: string; err: string }>;
+  /** What it wrote to standard output, over all its starts. */
   readonly lines: string[];
 }
 
-export async function childGateway(folder: string, settings: Record<string, unknown>): Promise<ChildGateway> {
+/** A `pcg` command that runs on, in a folder. */
+export async function child(args: readonly string[], cwd: string, ready: string): Promise<Child> {
   const program = await pcgBundle();
+  const lines: string[] = [];
+  let running: ChildProcess | undefined;
+
+  async function end(signal: NodeJS.Signals): Promise<number> {
+    const ended = running;
+    running = undefined;
+    const at = Date.now();
+    if (!ended || ended.exitCode !== null || ended.signalCode !== null) return 0;
+    await new Promise<void>((resolve) => {
+      ended.once("exit", () => resolve());
+      ended.kill(signal);
+    });
+    return Date.now() - at;
+  }
+
+  return {
+    lines,
+    start: () =>
+      new Promise((resolve, reject) => {
+        const started = spawn(process.execPath, [program, ...args], {
+          cwd,
+          stdio: ["ignore", "pipe", "pipe"],
+        });
+        running = started;
+        const errors: string[] = [];
+        started.stdout.setEncoding("utf8").on("data", (text: string) => {
+          lines.push(...text.split("\n").filter(Boolean));
+          if (text.includes(ready)) resolve();
+        });
+        started.stderr.setEncoding("utf8").on("data", (text: string) => errors.push(text));
+        started.once("exit", (code, signal) =>
+          reject(new Error(`pcg ${args.join(" ")} ended (${code ?? signal}): ${errors.join("")}`)),
+        );
+      }),
+    kill: async () => void (await end("SIGKILL")),
+    stop: () => end("SIGTERM"),
+  };
+}
+
+export interface ChildGateway extends Child {
+  readonly configPath: string;
+  readonly kubeconfigPath: string;
+}
+
+/** A gateway with these settings over the usual ones. */
+export async function childGateway(folder: string, settings: Record<string, unknown>): Promise<ChildGateway> {
   const dataDir = join(folder, "gateway");
   const configPath = join(folder, "gateway.yaml");
-  await mkdir(folder, { recursive: true });
   await writeFile(
     configPath,
     stringify({ dataDir, api: { listen: `127.0.0.1:${await freePort()}` }, ...settings }),
   );
-  const lines: string[] = [];
-  let child: ChildProcess | undefined;
-
-  const gone = (process: ChildProcess) =>
-    new Promise<void>((resolve) => {
-      if (process.exitCode !== null || process.signalCode !== null) resolve();
-      else process.once("exit", () => resolve());
-    });
-
-  return {
-    configPath,
-    dataDir,
-    kubeconfigPath: join(dataDir, "kubeconfig"),
-    lines,
-    start: () =>
-      new Promise((resolve, reject) => {
-        const started = spawn(process.execPath, [program, "gateway", "--config", configPath], {
-          stdio: ["ignore", "pipe", "pipe"],
-        });
-        child = started;
-        const errors: string[] = [];
-        started.stdout.setEncoding("utf8").on("data", (text: string) => {
-          lines.push(...text.split("\n").filter(Boolean));
-          if (text.includes("gateway ready")) resolve();
-        });
-        started.stderr.setEncoding("utf8").on("data", (text: string) => errors.push(text));
-        started.once("exit", (code, signal) =>
-          reject(new Error(`the gateway ended (${code ?? signal}): ${errors.join("")}`)),
-        );
-      }),
-    async kill() {
-      const killed = child;
-      child = undefined;
-      killed?.kill("SIGKILL");
-      if (killed) await gone(killed);
-    },
-    async stop() {
-      const stopped = child;
-      child = undefined;
-      const at = Date.now();
-      stopped?.kill("SIGTERM");
-      if (stopped) await gone(stopped);
-      return Date.now() - at;
-    },
-    pcg: (...args) => runPcg(program, args, folder),
-  };
+  const gateway = await child(["gateway", "--config", configPath], folder, "gateway ready");
+  return { ...gateway, configPath, kubeconfigPath: join(dataDir, "kubeconfig") };
 }
 
-export function runPcg(
-  program: string,
-  args: readonly string[],
-  cwd: string,
-  env: Record<string, string> = {},
-) {
+/** Runs a `pcg` command to its end. */
+export async function pcg(args: readonly string[], cwd: string, env: Record<string, string> = {}) {
+  const program = await pcgBundle();
   return new Promise<{ code: number; out: string; err: string }>((resolve) => {
     const run = spawn(process.execPath, [program, ...args], {
       cwd,
