@@ -7,6 +7,7 @@ import { afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest
 import { silentLogger, systemClock } from "#core";
 import { openLink, type LinkOptions } from "./client/link.ts";
 import type { Hub, Link, PeerIdentity } from "./link.ts";
+import type { SessionTimes } from "./session/machine.ts";
 import { openHub } from "./server/hub.ts";
 import { testPki, type TestPki } from "./testing-pki.ts";
 import { grpcDial, type TlsCredentials } from "./transport/grpc-client.ts";
@@ -36,23 +37,33 @@ afterEach(async () => {
   rmSync(folder, { recursive: true });
 });
 
-async function hub(
-  port = 0,
-  allow: (peer: PeerIdentity) => boolean = () => true,
-): Promise<Hub & { port: number }> {
+interface HubWish {
+  readonly port?: number;
+  readonly allow?: (peer: PeerIdentity) => boolean;
+  readonly times?: Partial<SessionTimes>;
+}
+
+async function hub({ port = 0, allow = () => true, times = {} }: HubWish = {}): Promise<
+  Hub & { port: number }
+> {
   const listen = grpcListen({ host: "127.0.0.1", port, ...server });
-  const made = await openHub({ ...base, listen, database: join(folder, "hub.db") }, { allow }, never);
+  const made = await openHub(
+    { ...base, listen, database: join(folder, "hub.db") },
+    { allow, ...times },
+    never,
+  );
   ends.push(() => made.close());
   return made;
 }
 
-async function link(port: number, credentials = () => Promise.resolve(gateway)): Promise<Link> {
+async function link(
+  port: number,
+  credentials = () => Promise.resolve(gateway),
+  times: Partial<SessionTimes> = {},
+): Promise<Link> {
   const dial = grpcDial({ address: `127.0.0.1:${port}`, credentials });
-  const made = await openLink(
-    { ...base, dial, database: join(folder, "link.db") },
-    { identity, ...quick },
-    never,
-  );
+  const options = { identity, ...quick, ...times };
+  const made = await openLink({ ...base, dial, database: join(folder, "link.db") }, options, never);
   ends.push(() => made.close());
   return made;
 }
@@ -92,7 +103,7 @@ describe("a link over gRPC", () => {
     await first.close();
     await until(() => gate.state.kind !== "connected");
     for (let i = 0; i < 100; i++) void gate.publish({ topic: "event", class: "event", key: "k", body: i });
-    const second = await hub(port);
+    const second = await hub({ port });
     const up: unknown[] = [];
     const down: unknown[] = [];
     second.handle("event", (_, { body }) => (up.push(body), Promise.resolve()));
@@ -115,15 +126,34 @@ describe("a link over gRPC", () => {
   });
 
   test("an identity that is not allowed sees the refusal, not a broken line", async () => {
-    const plane = await hub(0, () => false);
+    const plane = await hub({ allow: () => false });
     const gate = await link(plane.port);
     await until(() => gate.state.kind === "refused");
     expect(gate.state).toMatchObject({ reason: expect.stringContaining("gw-1 is not admitted") as string });
   });
 
+  test("a blackhole in the middle is noticed by both sides, and the next line resumes", async () => {
+    const times = { keepaliveMs: 100, deadMs: 400 };
+    const plane = await hub({ times });
+    const relay = await badRelay(plane.port);
+    ends.push(relay.close);
+    const gate = await link(relay.port, undefined, times);
+    await until(() => plane.peers().length === 1);
+    const since = plane.peers()[0]?.since ?? 0;
+    relay.freeze();
+    const frozenAt = Date.now();
+    await gate.publish({ topic: "event", class: "event", key: "k", body: "into the hole" });
+    const got: unknown[] = [];
+    plane.handle("event", (_, { body }) => (got.push(body), Promise.resolve()));
+    await until(() => got.length === 1);
+    expect(plane.peers()[0]?.since).toBeGreaterThan(since);
+    expect(Date.now() - frozenAt).toBeLessThan(5_000);
+    expect(got).toEqual(["into the hole"]);
+  });
+
   test("a line that breaks in the middle of frames is resumed: nothing lost, nothing twice", async () => {
     const plane = await hub();
-    const relay = await breakingRelay(plane.port, 200_000);
+    const relay = await badRelay(plane.port, 200_000);
     ends.push(relay.close);
     const gate = await link(relay.port);
     const up: number[] = [];
@@ -139,11 +169,17 @@ describe("a link over gRPC", () => {
   });
 });
 
+interface Relay {
+  readonly port: number;
+  /** How many connections were reset. */
+  broken(): number;
+  /** Connections stay, and nothing passes any more: a silent blackhole. New ones pass. */
+  freeze(): void;
+  close(): Promise<void>;
+}
+
 /** A TCP relay that resets each connection after so many bytes towards the plane, in the middle of a frame. */
-async function breakingRelay(
-  to: number,
-  bytes: number,
-): Promise<{ port: number; broken(): number; close(): Promise<void> }> {
+async function badRelay(to: number, bytes = Infinity): Promise<Relay> {
   let broken = 0;
   const sockets = new Set<Socket>();
   const relay: Server = createServer((near) => {
@@ -171,6 +207,7 @@ async function breakingRelay(
   return {
     port: typeof address === "object" && address ? address.port : 0,
     broken: () => broken,
+    freeze: () => sockets.forEach((socket) => socket.removeAllListeners("data").pause()),
     close: () =>
       new Promise((resolve) => {
         for (const socket of sockets) socket.destroy();

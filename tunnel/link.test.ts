@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from "vitest";
-import { isFault, systemClock } from "#core";
+import { isFault, openDatabase, systemClock } from "#core";
 import { fakeClock } from "#core/time/fake-clock.ts";
 import type { Link, LinkState, Message, MessageDraft } from "./link.ts";
 import { memoryLinkPair, type MemoryLink, type MemoryLinkOptions } from "./testing.ts";
@@ -144,6 +144,20 @@ describe("a link and a hub in memory", () => {
     await until(() => got.length === 2);
     expect(got).toEqual(["a", "x"]);
   });
+});
+
+test("what was published under one identity is not sent under another", async () => {
+  const disk = await openDatabase(":memory:", { migrations: [] });
+  const before = await memoryLinkPair({ linkDatabase: disk, hub: { allow: () => false } });
+  await before.link.publish(event("a", "for the old tenant"));
+  expect(await before.link.backlog()).toBe(1);
+  await before.close();
+  const after = await pair({ linkDatabase: disk, identity: { uid: "gateway-2", tenantUid: "tenant-2" } });
+  const got: unknown[] = [];
+  after.hub.handle("event", (_, { body }) => (got.push(body), Promise.resolve()));
+  await after.link.publish(event("a", "for the new tenant"));
+  await until(async () => (await after.link.backlog()) === 0);
+  expect(got).toEqual(["for the new tenant"]);
 });
 
 describe("failing and slow handlers", () => {

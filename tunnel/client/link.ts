@@ -39,13 +39,23 @@ export async function openLink(deps: LinkDeps, options: LinkOptions, signal: Abo
   const { database, close } = await openTunnelDatabase(deps.database);
   const link = new DialledLink(deps, options);
   const stop = () => void link.close();
-  await link.open(database, async () => {
-    signal.removeEventListener("abort", stop);
+  try {
+    await link.open(database, async () => {
+      signal.removeEventListener("abort", stop);
+      await close();
+    });
+  } catch (error) {
     await close();
-  });
+    throw error;
+  }
   signal.addEventListener("abort", stop);
   if (signal.aborted) await link.close();
   return link;
+}
+
+/** One log for each identity: after pairing anew, what was meant for the old tenant does not reach the new one. */
+function mailboxName({ identity: { tenantUid, role, uid } }: LinkOptions): string {
+  return `plane/${tenantUid}/${role}/${uid}`;
 }
 
 class DialledLink implements Link {
@@ -79,7 +89,7 @@ class DialledLink implements Link {
         handlerOf: (topic) => this.#handlers.get(topic),
         onGap: (gap) => this.#gaps.tell(gap),
       },
-      "plane",
+      mailboxName(this.#options),
       mailboxOptionsOf(this.#options),
     );
     this.#mailbox = mailbox;
@@ -179,7 +189,8 @@ class DialledLink implements Link {
           this.#become({ kind: "connected", since, transport: transport.name });
         },
         onRtt: (rttMs) => {
-          if (this.#state.kind === "connected") this.#become({ ...this.#state, rttMs });
+          if (this.#state.kind !== "connected" || this.#state.rttMs === rttMs) return;
+          this.#become({ ...this.#state, rttMs });
         },
       },
       mailbox,

@@ -157,6 +157,13 @@ describe("keepalive", () => {
     expect(step(late, events.tick, now + 15_000, times).session.kind).toBe("open");
   });
 
+  test("a clock that is set back delays neither the next PING nor the end", () => {
+    const dayBefore = now - 86_400_000;
+    const { session } = step(sessions.open, events.tick, dayBefore, times);
+    expect(deadlineOf(session, times)).toBe(dayBefore + times.keepaliveMs);
+    expect(step(session, events.tick, dayBefore + times.deadMs, times).session.kind).toBe("closed");
+  });
+
   test("the round trip is taken from the PONG to the last PING only", () => {
     const pinged = step(sessions.open, events.tick, now + 5_000, times).session;
     expect(step(pinged, { kind: "pong", token: 1 }, now + 5_040, times).actions).toEqual([

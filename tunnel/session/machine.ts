@@ -167,8 +167,27 @@ export function heard(session: Session, now: number): Session {
   return session.kind === "open" ? { ...session, heardAt: now } : session;
 }
 
+/** A wall clock may be set back: nothing of a session may then wait longer than it would have. */
+function sane(session: Session, now: number, times: SessionTimes): Session {
+  switch (session.kind) {
+    case "dialling":
+    case "greeting":
+    case "admitting":
+      return { ...session, deadline: Math.min(session.deadline, now + times.handshakeMs) };
+    case "open": {
+      const heardAt = Math.min(session.heardAt, now);
+      return { ...session, heardAt, pingAt: Math.min(session.pingAt, now + times.keepaliveMs) };
+    }
+    case "ending":
+      return { ...session, deadline: Math.min(session.deadline, now + times.endMs) };
+    case "closed":
+      return session;
+  }
+}
+
 /** One step. The table decides whether; what follows decides how. */
-export function step(session: Session, event: SessionEvent, now: number, times: SessionTimes): Step {
+export function step(before: Session, event: SessionEvent, now: number, times: SessionTimes): Step {
+  const session = sane(before, now, times);
   const verdict = table[session.kind][event.kind];
   if (verdict === "ignore") return { session, actions: [] };
   if (verdict === "violation") return violate(describe(event, session), now, times);
@@ -266,7 +285,10 @@ function tick(session: Session, now: number, times: SessionTimes): Step {
   if (now < deadlineOf(session, times)) return { session, actions: [] };
   switch (session.kind) {
     case "dialling":
-      return abandon(session, `no WELCOME within ${times.handshakeMs} ms`);
+      return abandon(
+        session,
+        `the plane did not answer within ${times.handshakeMs} ms; a firewall or proxy may swallow the connection`,
+      );
     case "greeting":
     case "admitting":
       return abandon(session, `no HELLO admitted within ${times.handshakeMs} ms`);

@@ -155,13 +155,14 @@ describe("whom a certificate names", () => {
   const serialNumber = "0A";
   test.each([
     ["URI:pcg://t/gateway/g", { tenantUid: "t", role: "gateway", uid: "g", serial: "0a" }],
-    ["DNS:x, URI:pcg://t/agent/c-1", { tenantUid: "t", role: "agent", uid: "c-1", serial: "0a" }],
+    ["URI:pcg://t/agent/c-1", { tenantUid: "t", role: "agent", uid: "c-1", serial: "0a" }],
   ])("%s", (subjectaltname, identity) => {
     expect(identityOf({ subjectaltname, serialNumber })).toEqual(identity);
   });
   test.each([
     "",
     "DNS:plane",
+    "DNS:x, URI:pcg://t/agent/c-1",
     "URI:https://t/gateway/g",
     "URI:pcg://t/plane/g",
     "URI:pcg://t/gateway/",
