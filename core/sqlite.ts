@@ -49,7 +49,7 @@ export async function openDatabase(path: string, options: DatabaseOptions): Prom
   try {
     try {
       await writer.exec(
-        "PRAGMA busy_timeout=10000; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;",
+        `PRAGMA busy_timeout=${busyTimeoutMs}; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;`,
       );
       await migrate(writer, options.migrations, path);
     } catch (error) {
