@@ -186,6 +186,35 @@ describe("the simulated datacenter", { timeout: 60_000 }, () => {
     expect((await remote.list(node)).items).toHaveLength(3);
   });
 
+  it("a cluster whose first control plane was replaced comes back after a restart, too", async () => {
+    const first = await datacenter({ dataDir });
+    const over = store();
+    ipam(over);
+    const managed = first.manage(over);
+    await wish(over, first, { replicas: 1, workers: 0 });
+    const [original] = await machinesIn(over, "Running", 1);
+    await modify(over, kubeadmControlPlane, key, (kcp) => void (kcp.spec.version = "v1.36.0"));
+    await eventually("it is replaced", async () => {
+      const { items } = await over.list(machine);
+      return (
+        items.length === 1 && items[0]?.metadata.uid !== original?.metadata.uid && items[0]?.status?.nodeRef
+      );
+    });
+    await managed.stop();
+    await first.close();
+
+    const second = await datacenter({ dataDir });
+    const remote = await remoteOf(over);
+    const [only] = await eventually("the API answers", () =>
+      remote.list(node).then(
+        (list) => list.items.length === 1 && list.items,
+        () => false as const,
+      ),
+    );
+    expect(only?.status?.nodeInfo?.kubeletVersion).toBe("v1.36.0");
+    expect(second.machines.workloads()).toHaveLength(1);
+  });
+
   it("a wrong password is told in vCenter's words on the VSphereCluster and cured by a right one", async () => {
     const dc = await datacenter();
     const over = store();

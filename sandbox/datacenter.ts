@@ -4,7 +4,7 @@
 //       other images come from `programs`.
 //   D2. With a data directory everything but running programs survives a restart: inventory, machines, certificates, the API of each
 //       workload cluster. A state that was being written is there wholly or not at all.
-import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { access, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Fault, runControllers, Secret, type Clock, type Logger, type ResourceStore } from "#core";
 import { memoryStore } from "#core/store/memory-store.ts";
@@ -191,8 +191,14 @@ function workloadStores({ dataDir, clock, log }: DatacenterOptions) {
   const file = ({ host, port }: Endpoint) =>
     join(dataDir ?? "", "workloads", `${host.replaceAll(":", "_")}_${port}.db`);
   const options = { clock, log, requireNamespaces: true };
-  if (!dataDir) return { open: async () => memoryStore(options), forget: async () => {} };
+  if (!dataDir)
+    return { open: async () => memoryStore(options), has: async () => false, forget: async () => {} };
   return {
+    has: (endpoint: Endpoint) =>
+      access(file(endpoint)).then(
+        () => true,
+        () => false,
+      ),
     async open(endpoint: Endpoint) {
       await mkdir(join(dataDir, "workloads"), { recursive: true, mode: 0o700 });
       return sqliteStore(file(endpoint), { ...options, pollMs: 0 });

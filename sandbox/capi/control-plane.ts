@@ -4,6 +4,7 @@
 //   P2. The plan is made from the machines as they are (planReplicas, pure); nothing is remembered between rounds.
 //   P3. A machine on its way out keeps its pre-terminate hook until its member has left etcd, here: at once.
 import { Fault, isDeleting, keyOf, ownerOf, type Controller, type ResourceStore, type Result } from "#core";
+import { parse, stringify } from "yaml";
 import {
   cluster as clusterKind,
   configMap,
@@ -132,6 +133,7 @@ async function act(deps: CapiDeps, object: KubeadmControlPlane, seen: ControlPla
   const step = planReplicas(object, seen); // P2
   switch (step.do) {
     case "create":
+      await tellVersion(deps, object, seen);
       await createControlPlaneMachine(deps, object, seen.cluster, step.first ? "init" : "join");
       return later(knobs.pollMs);
     case "delete":
@@ -142,6 +144,22 @@ async function act(deps: CapiDeps, object: KubeadmControlPlane, seen: ControlPla
     case "nothing":
       return later(seen.world?.initialized ? knobs.healthMs : knobs.pollMs);
   }
+}
+
+/** kubeadm's record in the cluster follows the version before a machine of that version joins. */
+async function tellVersion(
+  deps: CapiDeps,
+  object: KubeadmControlPlane,
+  seen: ControlPlaneSeen,
+): Promise<void> {
+  const remote = seen.world?.initialized ? await remoteOf(deps, seen.cluster) : undefined;
+  if (!remote) return;
+  await edit(remote, configMap, { namespace: "kube-system", name: "kubeadm-config" }, (o) => {
+    const have = parse(o.data?.ClusterConfiguration ?? "{}") as Record<string, unknown>;
+    if (have.kubernetesVersion === object.spec.version) return;
+    const next = { ...have, kubernetesVersion: object.spec.version };
+    o.data = { ...o.data, ClusterConfiguration: stringify(next) };
+  });
 }
 
 async function dropHook(deps: CapiDeps, machine: Machine): Promise<void> {

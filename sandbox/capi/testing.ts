@@ -78,6 +78,7 @@ export function stage(options: StageOptions = {}): Stage {
     hypervisor: vcenter,
     listen: options.listen ?? false,
     open: async () => memoryStore({ clock, requireNamespaces: true }),
+    has: async () => false,
     forget: async () => {},
     programs: () => options.programs ?? {},
   });

@@ -100,8 +100,8 @@ export function machineStandIn(deps: MachineDeps): MachineStandIn {
         return await joinCluster(vm, machine, machine.kubeadm, [...addresses.values()].flat());
       } catch (error) {
         const fault = Fault.from(error);
-        const log = deps.log[attempt === 1 ? "debug" : attempt % 50 === 0 ? "warn" : "debug"];
-        log("kubeadm failed; trying again", { vm: vm.name, error: fault });
+        if (attempt % 40 === 10)
+          deps.log.warn("kubeadm fails; trying on", { vm: vm.name, attempt, error: fault });
         await sleep(deps.clock, Math.min(5_000, deps.knobs.pollMs * attempt), signal);
       }
     }
@@ -125,7 +125,8 @@ export function machineStandIn(deps: MachineDeps): MachineStandIn {
   ): Promise<void> {
     const key = endpointText(kubeadm.endpoint);
     const controlPlane = kubeadm.authority !== undefined;
-    if (kubeadm.do === "init" || (controlPlane && clusters.has(key))) await clusterAt(kubeadm);
+    const known = controlPlane && (clusters.has(key) || (await deps.has(kubeadm.endpoint)));
+    if (kubeadm.do === "init" || known) await clusterAt(kubeadm); // M3: after a restart any control plane brings it back
     const cluster = await clusters.get(key);
     if (!cluster) throw new Fault("Unavailable", `the API at ${key} does not answer`);
     if (kubeadm.authority) {
@@ -136,8 +137,14 @@ export function machineStandIn(deps: MachineDeps): MachineStandIn {
     const store = cluster.workload.reachable;
     if (!store) throw new Fault("Unavailable", `the API at ${key} does not answer`);
     if (kubeadm.do === "init") await ensure(store, configMap, kubeadmConfigMap(kubeadm.configuration));
-    else await checkToken(store, kubeadm);
+    else if (!(await isMember(store, vm))) await checkToken(store, kubeadm);
     await register(store, vm, machine, kubeadm, addresses);
+  }
+
+  /** A machine that joined before has credentials of its own and needs no token. */
+  async function isMember(store: ResourceStore, vm: PoweredVm): Promise<boolean> {
+    const { items } = await store.list(nodeKind);
+    return items.some((node) => node.spec?.providerID === `vsphere://${vm.biosUuid}`);
   }
 
   function clusterAt(kubeadm: Kubeadm): Promise<Cluster> {

@@ -14,6 +14,8 @@ export interface WorkloadDeps {
   readonly log: Logger;
   /** Opens (or makes) the store behind an endpoint. */
   readonly open: (endpoint: Endpoint) => Promise<OwnedStore>;
+  /** Whether `open` would find something that was there before. */
+  readonly has: (endpoint: Endpoint) => Promise<boolean>;
   /** Removes what `open` made, after it was closed. */
   readonly forget: (endpoint: Endpoint) => Promise<void>;
   /** Whether the API is really listened for; false keeps it in the process (for tests that need no line). */
