@@ -311,6 +311,10 @@ describe("kinds of Kubernetes itself", () => {
   });
   same("get cm d -n team -o jsonpath={.data}");
   same("create serviceaccount robot -n team");
+  same("create role reader --verb=get,list --resource=gizmos.peers.pcg.dev -n team");
+  same("create rolebinding readers --role=reader --serviceaccount=team:robot -n team");
+  same("get role reader -n team -o jsonpath={.rules}");
+  same("get rolebinding readers -n team -o jsonpath={.subjects}{.roleRef}");
   same("label ns team owner=me");
 });
 

@@ -35,6 +35,6 @@ describe("afterwards, seen by govc", () => {
 
   it("govc with a wrong password is refused, so the password means something", async () => {
     const wrong = vcsim!.govc(["ls"], { GOVC_PASSWORD: "wrong" });
-    await expect(wrong).rejects.toThrow(/incorrect user name or password/);
+    await expect(wrong).rejects.toThrow(/Login failure/);
   });
 });

@@ -37,6 +37,8 @@ export interface Child {
   kill(): Promise<void>;
   /** SIGTERM; resolves with the milliseconds it took. */
   stop(): Promise<number>;
+  /** Its process id, while it runs. */
+  pid(): number | undefined;
   /** What it wrote to standard output, over all its starts. */
   readonly lines: string[];
 }
@@ -61,6 +63,7 @@ export async function child(args: readonly string[], cwd: string, ready: string)
 
   return {
     lines,
+    pid: () => running?.pid,
     start: () =>
       new Promise((resolve, reject) => {
         const started = spawn(process.execPath, [program, ...args], {

@@ -17,7 +17,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { homedir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { stepsOf, type ModuleName, type Step } from "./recipe.ts";
 
 /** Says how a build is going; a line a call. */
@@ -81,7 +81,7 @@ async function buildOnce(
   if (!release) return; // somebody else built it meanwhile
   const workshop = `${target}.${process.pid}`;
   try {
-    rmSync(workshop, { recursive: true, force: true });
+    sweep(target);
     mkdirSync(workshop);
     const began = Date.now();
     const programs = steps.flatMap((step) => step.programs);
@@ -144,12 +144,26 @@ function run(command: string, args: readonly string[], cwd: string): Promise<{ c
   });
 }
 
+/** Removes what builders that died left of this build. */
+function sweep(target: string): void {
+  const prefix = `${basename(target)}.`;
+  for (const name of readdirSync(cacheFolder())) {
+    const pid = Number(name.startsWith(prefix) ? name.slice(prefix.length) : Number.NaN);
+    if (pid > 0 && (pid === process.pid || !isAlive(pid))) {
+      rmSync(join(cacheFolder(), name), { recursive: true, force: true });
+    }
+  }
+}
+
 /** B2. Gives what releases the lock, or undefined when the thing was `done` by another meanwhile. */
 async function lock(path: string, done: () => boolean, report: Report): Promise<(() => void) | undefined> {
   for (let told = false; ;) {
     try {
       writeFileSync(path, String(process.pid), { flag: "wx" });
-      return () => rmSync(path, { force: true });
+      const release = () => rmSync(path, { force: true });
+      if (!done()) return release;
+      release(); // it was finished just before
+      return undefined;
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
     }
