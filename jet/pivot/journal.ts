@@ -26,6 +26,35 @@ export const pivotSteps = [
 ] as const;
 export type PivotStep = (typeof pivotSteps)[number] | "RollBack" | "RolledBack";
 
+/** What a step does, for people. */
+const stepTitles: Readonly<Record<PivotStep, string>> = {
+  PreflightSource: "checking the cluster",
+  InstallTarget: "waiting for the other side's controllers",
+  PreflightTarget: "counting the VMs in vCenter",
+  PauseSource: "pausing the cluster's controllers",
+  Quiesce: "waiting until nothing changes",
+  Snapshot: "taking stock",
+  Create: "copying objects",
+  CarryStatus: "carrying status over",
+  Verify: "comparing both sides",
+  Commit: "deciding",
+  FenceSource: "taking the credential from the old side",
+  Resume: "waking the new side",
+  Watch: "watching the new side",
+  Retire: "removing the old objects",
+  Done: "done",
+  RollBack: "taking the hand-over back",
+  RolledBack: "taken back",
+};
+
+/** "to the cluster: copying objects (step 7 of 14)". */
+export function stepText({ direction, step }: Pick<PivotJournal, "direction" | "step">): string {
+  const where = direction === "ToWorkload" ? "to the cluster" : "back to the gateway";
+  const place = placeOf(step);
+  const count = place >= 0 && step !== "Done" ? ` (step ${place + 1} of ${pivotSteps.length - 1})` : "";
+  return `${where}: ${stepTitles[step as PivotStep] ?? step}${count}`;
+}
+
 export interface JournalPort {
   read(): Promise<PivotJournal | undefined>;
   /** Writes `next` if the journal still is `expected`; Conflict otherwise. */

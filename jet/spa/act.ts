@@ -20,10 +20,10 @@ import { requestRollBack, runPivot, type Advance } from "../pivot/engine.ts";
 import {
   isSettled,
   newJournal,
+  stepText,
   sameJournal,
   type Direction,
   type JournalPort,
-  type PivotJournal,
 } from "../pivot/journal.ts";
 import type { PivotContext } from "../pivot/steps.ts";
 import type { AgentTrust, InstallImages, JetDeps } from "../ports.ts";
@@ -290,16 +290,10 @@ async function tellStep(events: EventRing, { names }: SpaSeen, advance: Advance)
   await events.say(names.uid, {
     severity: back ? "Warn" : "Info",
     reason: "Pivot",
-    message: `${journal.direction}: ${back ? `back to ${journal.step}: ${back}` : stepText(journal)}`,
+    message: back ? `${stepText(journal)}, again: ${back}` : stepText(journal),
     milestone: journal.direction === "ToWorkload" ? "PivotCompleted" : "ManagementReturned",
     involvedObject: { kind: cluster.kind, name: names.cluster, namespace: names.namespace },
   });
-}
-
-function stepText({ step, objects }: PivotJournal): string {
-  return objects && step === "CarryStatus"
-    ? `${step} (${objects.done} of ${objects.total} objects copied)`
-    : step;
 }
 
 async function rollBack(actor: Actor, seen: SpaSeen, signal: AbortSignal): Promise<void> {

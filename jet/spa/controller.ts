@@ -67,7 +67,9 @@ export function spaController(deps: JetDeps, options: JetOptions, events: EventR
     }
     try {
       if (seen.spa.spec.pause && !seen.deleting) return {};
-      const plan = seen.deleting ? planDeletion(seen) : planCluster(seen, { images, crds });
+      const plan = seen.deleting
+        ? planDeletion(seen)
+        : planCluster(seen, { images, crds, now: deps.clock.now() });
       const failure = await act(seen, plan, signal);
       if (failure?.code === "Cancelled" || signal.aborted)
         throw failure ?? new Fault("Cancelled", "stopping");

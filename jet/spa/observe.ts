@@ -188,7 +188,7 @@ export async function observeSpa(
       born || deleting
         ? { kind: "unasked" }
         : await askCloud(deps, memory, names.namespace, found, credential, signal),
-    needs: await readNeeds(deps, found),
+    needs: await readNeeds(deps, found, leaseClaims),
     gateway,
     identity: await store.get(secret, { namespace: names.namespace, name: names.identity }),
     childPools: (await store.list(inClusterIPPool, { namespace: names.namespace })).items,
@@ -243,9 +243,16 @@ async function readLeaseClaims(store: ResourceStore, uid: string): Promise<IPAdd
   return (await store.list(ipAddressClaim, { labels })).items;
 }
 
-async function readNeeds({ store, pools }: JetDeps, { spec }: Spa): Promise<NeedSeen[]> {
+async function readNeeds(
+  { store, pools }: JetDeps,
+  { spec }: Spa,
+  claims: readonly IPAddressClaim[],
+): Promise<NeedSeen[]> {
   const seen: NeedSeen[] = [];
-  for (const need of addressNeeds(spec)) {
+  for (const wish of addressNeeds(spec)) {
+    // A smaller wish gives no address back: machines may still have it.
+    const held = claims.filter((claim) => claim.metadata.labels?.[words.leaseOf] === wish.child).length;
+    const need = { ...wish, count: Math.max(wish.count, held) };
     const leases: LeaseSeen[] = [];
     for (const at of leaseNames(spec, need)) {
       const claim = await store.get(ipAddressClaim, at);

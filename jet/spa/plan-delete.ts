@@ -17,9 +17,9 @@ import {
 } from "#proto";
 import { deepestCause } from "../causes.ts";
 import { deletionKeys, type MilestoneKey, type Standing, type Trouble } from "../milestones.ts";
-import { isBeforeDecision, isSettled } from "../pivot/journal.ts";
+import { isBeforeDecision, isSettled, stepText } from "../pivot/journal.ts";
 import { keptKubeconfigName, objectsOf, type SpaSeen } from "./observe.ts";
-import { gatewayUpkeep, identityOf, type SpaAction, type SpaPlan } from "./plan.ts";
+import { gatewayUpkeep, identityOf, isAnnounced, type SpaAction, type SpaPlan } from "./plan.ts";
 
 interface Open {
   readonly actions?: readonly SpaAction[];
@@ -117,8 +117,8 @@ function bringBack(seen: SpaSeen): Open | undefined {
   const ending = journal.direction === "ToWorkload" && journal.step !== "Done";
   const direction = ending ? "ToWorkload" : "ToGateway";
   return {
-    actions: [{ do: "pivot", direction }],
-    message: journal.step,
+    actions: isAnnounced(seen, "ManagementReturned") ? [{ do: "pivot", direction }] : [],
+    message: stepText(journal),
     ...(journal.objects ? { progress: journal.objects } : {}),
   };
 }

@@ -25,13 +25,13 @@ import {
   type DesiredState,
   type MachineStatus,
 } from "#proto";
-import { controlPlanePlacement } from "#proto/render/addresses.ts";
+import { controlPlanePlacement, poolText } from "#proto/render/addresses.ts";
 import { machineTemplate } from "#proto/render/machine-template.ts";
 import { machineStatuses } from "#proto/render/machines.ts";
 import { includes } from "#proto/render/shape.ts";
 import { deepestCause } from "../causes.ts";
 import { milestoneKeys, type MilestoneKey, type Standing, type Trouble } from "../milestones.ts";
-import { isSettled } from "../pivot/journal.ts";
+import { isSettled, stepText } from "../pivot/journal.ts";
 import { deploymentKeys } from "../providers.ts";
 import type { InstallImages } from "../ports.ts";
 import {
@@ -88,7 +88,10 @@ export interface SpaPlan {
 
 export interface PlanOptions {
   readonly images: InstallImages;
+  /** How many CRDs a workload cluster must have. */
   readonly crds: number;
+  /** Milliseconds since 1970. */
+  readonly now: number;
 }
 
 /** How a stage stands. */
@@ -129,7 +132,7 @@ const parts: readonly Part[] = [
 
 /** The way up: from a wish to a running cluster. Deletion is in plan-delete.ts. */
 export function planCluster(seen: SpaSeen, options: PlanOptions): SpaPlan {
-  if (isSilentlyRunning(seen)) return standStill(seen);
+  if (isSilentlyRunning(seen)) return standStill(seen, options);
   const standings: Partial<Record<MilestoneKey, Standing>> = {};
   const conditions: ConditionDraft[] = [];
   const actions: SpaAction[] = [];
@@ -153,17 +156,18 @@ export function planCluster(seen: SpaSeen, options: PlanOptions): SpaPlan {
       ...(stage.progress ? { progress: stage.progress } : {}),
     };
   }
-  for (const key of milestoneKeys) standings[key] ??= { state: "Pending" };
-  const upkeep = [...gatewayUpkeep(seen), ...(open ? [] : upkeepActions(seen))];
+  for (const key of milestoneKeys) standings[key] ??= unseen(seen, key);
+  const reserved = standings.CloudInfrastructureReady?.state === "Done";
+  const upkeep = [...gatewayUpkeep(seen), ...(reserved ? upkeepActions(seen) : [])];
   const onGateway =
     at === "ImageResolutionDone" || at === "CloudInfrastructureReady" || at === "BootstrappingDone";
   return {
     actions: [
       ...(seen.spa.metadata.finalizers?.length ? [] : [{ do: "add finalizer" as const }]),
-      ...actions,
       ...upkeep,
+      ...actions,
     ],
-    conditions: [...conditions, ...healthCondition(seen)],
+    conditions: [...conditions, ...healthCondition(seen, options.now)],
     standings,
     state: stateOf(seen, open),
     trouble: open?.trouble,
@@ -174,6 +178,12 @@ export function planCluster(seen: SpaSeen, options: PlanOptions): SpaPlan {
   };
 }
 
+/** A milestone that was not looked at: what a cluster has behind it when it manages itself stays behind it. */
+function unseen(seen: SpaSeen, key: MilestoneKey): Standing {
+  const old = seen.spa.status?.milestones?.find((m) => m.key === key);
+  return { state: seen.side === "workload" && old?.state === "Done" ? "Done" : "Pending" };
+}
+
 /** A cluster that ran and does not answer: our line may be cut. Silence is not failure, and takes no milestone back. */
 function isSilentlyRunning(seen: SpaSeen): boolean {
   return (
@@ -181,10 +191,10 @@ function isSilentlyRunning(seen: SpaSeen): boolean {
   );
 }
 
-function standStill(seen: SpaSeen): SpaPlan {
+function standStill(seen: SpaSeen, options: PlanOptions): SpaPlan {
   return {
     actions: [],
-    conditions: healthCondition(seen),
+    conditions: healthCondition(seen, options.now),
     standings: "kept",
     state: "Running",
     pace: "steady",
@@ -299,7 +309,7 @@ function reserve(seen: SpaSeen): Stage {
   const bare = all.filter((lease) => !lease.address);
   if (bare.length > 0) {
     const first = bare[0]!;
-    const why = first.claim && deepestCause([{ ...first.claim }]);
+    const why = exhausted(seen) ?? (first.claim && deepestCause([first.claim]));
     const message = `${bare.length} of ${all.length} claimed addresses have not come yet${why?.failed ? `: ${why.message}` : ""}`;
     return {
       kind: "open",
@@ -321,6 +331,18 @@ function reserve(seen: SpaSeen): Stage {
       ),
     ],
   };
+}
+
+/** A parent pool that has run out of addresses while we wait for some. */
+function exhausted({
+  needs,
+}: SpaSeen): { readonly code: string; readonly message: string; readonly failed: true } | undefined {
+  const empty = needs.find(
+    ({ room, leases }) => room !== undefined && room.free <= 0 && leases.some((lease) => !lease.address),
+  );
+  if (!empty) return undefined;
+  const message = `pool "${poolText(empty.need.parent)}" has no free address left; add addresses to it`;
+  return { code: "PoolExhausted", message, failed: true };
 }
 
 /** A template to clone from. */
@@ -486,21 +508,21 @@ function pivot(seen: SpaSeen): Stage {
   if (journal?.direction === "ToWorkload" && journal.step === "Done") {
     return { kind: "done", conditions: [condition(type, "True", "Completed", `epoch ${journal.epoch}`)] };
   }
-  const { objects } = journal ?? {};
+  const underWay = journal && !isSettled(journal) ? journal : undefined;
+  const text = underWay ? stepText(underWay) : "";
   return {
     kind: "open",
-    conditions: [
-      condition(type, "False", journal && !isSettled(journal) ? journal.step : "Starting", pivotText(seen)),
-    ],
-    actions: [{ do: "pivot", direction: "ToWorkload" }],
-    ...(objects ? { progress: objects } : {}),
+    conditions: [condition(type, "False", underWay?.step ?? "Starting", text)],
+    // A round may see it through to its end; it begins in a round of its own, so that its beginning is told before its steps.
+    actions: isAnnounced(seen, type) ? [{ do: "pivot", direction: "ToWorkload" }] : [],
+    ...(underWay?.objects ? { progress: underWay.objects } : {}),
   };
 }
 
-function pivotText(seen: SpaSeen): string {
-  const journal = seen.spa.status?.pivot;
-  if (!journal) return "";
-  return journal.lastError ? `${journal.step}: ${journal.lastError}` : journal.step;
+/** Whether a milestone was reported as begun. */
+export function isAnnounced(seen: SpaSeen, key: MilestoneKey): boolean {
+  const state = seen.spa.status?.milestones?.find((m) => m.key === key)?.state;
+  return state !== undefined && state !== "Pending";
 }
 
 /** The wish, as the plane has it now, lies in the cluster; the agent has it. */
@@ -595,12 +617,22 @@ function upkeepActions(seen: SpaSeen): SpaAction[] {
   return actions;
 }
 
-function healthCondition(seen: SpaSeen): ConditionDraft[] {
+/** Ours: a beat every 30 s, in doubt after 2 minutes, unhealthy after 10 (Palette's figure). */
+const doubtAfterMs = 2 * 60_000;
+const unhealthyAfterMs = 10 * 60_000;
+
+function healthCondition(seen: SpaSeen, now: number): ConditionDraft[] {
   if (seen.side !== "workload" || !isSettled(seen.spa.status?.pivot)) return [];
-  if (seen.workload.kind === "unreachable") {
-    return [condition("Healthy", "Unknown", "EndpointNotAnswering", seen.workload.fault.message)];
+  const { workload } = seen;
+  if (workload.kind === "unreachable") {
+    return [condition("Healthy", "Unknown", "EndpointNotAnswering", workload.fault.message)];
   }
-  return seen.workload.kind === "reachable" ? [condition("Healthy", "True", "Answering")] : [];
+  if (workload.kind !== "reachable") return [];
+  const beat = workload.spectroCluster?.status?.heartbeat?.lastHeartbeat;
+  const silentMs = beat ? now - Date.parse(beat) : 0;
+  if (silentMs < doubtAfterMs) return [condition("Healthy", "True", "Beating")];
+  const status = silentMs < unhealthyAfterMs ? "Unknown" : "False";
+  return [condition("Healthy", status, "HeartbeatMissing", `the agent's last heartbeat was at ${beat}`)];
 }
 
 function machinesSeen(seen: SpaSeen): readonly MachineStatus[] | undefined {

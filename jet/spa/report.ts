@@ -18,7 +18,7 @@ import {
   type Standing,
   type Trouble,
 } from "../milestones.ts";
-import { activeSide } from "../pivot/journal.ts";
+import { activeSide, isSettled, type PivotJournal } from "../pivot/journal.ts";
 import type { JetDeps } from "../ports.ts";
 import { Waiting } from "./act.ts";
 import type { SpaSeen } from "./observe.ts";
@@ -109,7 +109,7 @@ export function statusAfter(
   }
   const current = milestones.find((m) => m.lastError);
   const agent = seen.workload.kind === "reachable" ? seen.workload.spectroCluster?.status : undefined;
-  const journal = stored?.pivot;
+  const journal = stored?.pivot && withTrouble(stored.pivot, milestones);
   const machines = plan.machines ?? stored?.machines;
   const endpoint = plan.endpoint ?? stored?.endpoint;
   const template = plan.template ?? stored?.template;
@@ -122,6 +122,7 @@ export function statusAfter(
   const { lastError: _gone, ...kept } = stored ?? {};
   return {
     ...kept,
+    ...(journal ? { pivot: journal } : {}),
     state: plan.state,
     conditions,
     milestones: [...milestones],
@@ -134,6 +135,17 @@ export function statusAfter(
     ...(told ? { agent: told } : {}),
     ...(current?.lastError ? { lastError: current.lastError } : {}),
   };
+}
+
+/** The journal with what its milestone says of tries; its own fields are the engine's alone. */
+function withTrouble(
+  { lastError: _, ...journal }: PivotJournal,
+  milestones: readonly Milestone[],
+): PivotJournal {
+  const key = journal.direction === "ToWorkload" ? "PivotCompleted" : "ManagementReturned";
+  const milestone = milestones.find((m) => m.key === key);
+  if (!milestone?.lastError || isSettled(journal)) return journal;
+  return { ...journal, attempts: Math.max(milestone.attempt, 1), lastError: milestone.lastError.message };
 }
 
 /** What changed between two statuses, as events. Pure. */

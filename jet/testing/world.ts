@@ -1,6 +1,14 @@
 // A whole small world for Jet's tests: a gateway's store, workload clusters, a datacenter, a plane that listens; all in memory, with a
 // clock that moves when told.
-import { Fault, silentLogger, type Controller, type OwnedStore, type Problem, type Resource } from "#core";
+import {
+  Fault,
+  formatTime,
+  silentLogger,
+  type Controller,
+  type OwnedStore,
+  type Problem,
+  type Resource,
+} from "#core";
 import { memoryStore } from "#core/store/memory-store.ts";
 import { fakeClock } from "#core/time/fake-clock.ts";
 import {
@@ -238,7 +246,7 @@ export class World {
       (have) => ({
         ...have,
         status: {
-          heartbeat: { version: "test", lastHeartbeat: "2026-01-01T00:00:00Z" },
+          heartbeat: { version: "test", lastHeartbeat: formatTime(this.clock.now()) },
           observedCounter: have.spec.counter,
           machines: machineStatuses(objects),
           conditions: ["ControlPlaneNodeAdditionDone", "WorkerNodeAdditionDone"].map((type) => ({

@@ -1,0 +1,90 @@
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { inClusterIPPool, ipAddressClaim, spectroCluster } from "#proto";
+import { wish, World } from "../testing/world.ts";
+
+let world: World;
+beforeEach(() => {
+  world = new World();
+});
+afterEach(() => world.close());
+
+const pool = async () =>
+  (await world.workload.get(inClusterIPPool, { namespace: "cluster-u1", name: "c1" }))?.spec.addresses;
+const counter = async () => (await world.workload.list(spectroCluster)).items[0]?.spec.counter;
+const workers = (size: number) => ({ workerPools: [{ name: "w", size }], counter: size });
+
+async function running(addresses: number): Promise<void> {
+  await world.prepare(addresses);
+  await world.want();
+  await world.untilState("Running");
+}
+
+describe("a larger wish for a running cluster", () => {
+  it("leases more addresses, widens the cluster's own pool where it lives now, and is delivered", async () => {
+    await running(10);
+    expect(await pool()).toHaveLength(5);
+    await world.want(wish(workers(4)));
+    await world.until("delivered", async () => (await counter()) === 4);
+    await world.until("widened", async () => (await pool())?.length === 7);
+    expect((await world.gateway.list(ipAddressClaim, { namespace: "default" })).items).toHaveLength(8);
+    expect((await world.spa())?.status?.state).toBe("Running");
+    expect(await world.gateway.get(inClusterIPPool, { namespace: "cluster-u1", name: "c1" })).toBeUndefined();
+  });
+
+  it("waits for addresses without taking back what the cluster has behind it", async () => {
+    await running(6);
+    await world.want(wish(workers(4)));
+    await world.until(
+      "short of addresses",
+      async () => (await world.spa())?.status?.lastError?.code === "PoolExhausted",
+    );
+    const { status } = (await world.spa())!;
+    expect(status?.state).toBe("Running");
+    expect(status?.lastError?.message).toContain('pool "default/edge" has no free address left');
+    expect(status?.milestones?.map((m) => m.state)).toEqual([
+      "Done",
+      "InProgress",
+      "Done",
+      "Done",
+      "Done",
+      "Done",
+      "Done",
+      "Done",
+    ]);
+    expect(await counter()).toBe(1);
+    const edge = (await world.gateway.get(inClusterIPPool, { namespace: "default", name: "edge" }))!;
+    await world.gateway.update(inClusterIPPool, {
+      ...edge,
+      spec: { ...edge.spec, addresses: [...edge.spec.addresses, "10.0.0.90", "10.0.0.91"] },
+    });
+    await world.until("delivered", async () => (await counter()) === 4);
+  });
+
+  it("and a smaller one afterwards gives no address back: machines may still have it", async () => {
+    await running(10);
+    await world.want(wish(workers(4)));
+    await world.until("widened", async () => (await pool())?.length === 7);
+    await world.want(wish({ workerPools: [], counter: 9 }));
+    await world.until("delivered", async () => (await counter()) === 9);
+    expect(await pool()).toHaveLength(7);
+  });
+});
+
+describe("the health of a running cluster", () => {
+  it("is in doubt after two minutes without a heartbeat, and bad after ten", async () => {
+    await running(8);
+    world.knobs.playAgent = false;
+    const healthy = async () => (await world.spa())?.status?.conditions?.find((c) => c.type === "Healthy");
+    const beat = Date.parse((await world.spa())!.status!.agent!.lastHeartbeat);
+    for (const [afterMs, status] of [
+      [119_000, "True"],
+      [121_000, "Unknown"],
+      [601_000, "False"],
+    ] as const) {
+      await world.clock.advance(Math.max(0, beat + afterMs - world.clock.now()));
+      await world.round();
+      expect(await healthy()).toMatchObject({ status });
+    }
+    expect((await world.spa())?.status?.state).toBe("Running");
+  });
+});
