@@ -33,3 +33,4 @@ export * as options from "./options/index.ts";
 export * from "./store/helpers.ts";
 export * from "./abort.ts";
 export { kubeStore, type KubeAccess, type KubeConnection, type KubeStoreDeps } from "./store/kube-store.ts";
+export { serveStore, type Authenticate, type Caller, type ServedStore, type ServeOptions } from "./store/serve.ts";

@@ -90,6 +90,7 @@ export async function serveStore(store: ResourceStore, options: ServeOptions): P
   server.requestTimeout = 60_000;
   server.keepAliveTimeout = 65_000;
   await listening(server, listen);
+  server.on("error", (error) => log.error("serving the API", { error }));
   const { port } = server.address() as AddressInfo;
   const host = listen.host.includes(":") ? `[${listen.host}]` : listen.host;
   let closed: Promise<void> | undefined;

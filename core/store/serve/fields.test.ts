@@ -32,4 +32,6 @@ it.each<[string, unknown, string[]]>([
 it("knows nothing unknown where there is no schema", () => {
   expect(unknownFields(undefined, { anything: 1 })).toEqual([]);
   expect(unknownFields({ type: "object" }, { anything: 1 })).toEqual([]);
+  const open = { properties: { a: {} }, "x-kubernetes-preserve-unknown-fields": true };
+  expect(unknownFields(open, { b: 1, metadata: { nmae: "x" } })).toEqual(["metadata.nmae"]);
 });

@@ -10,7 +10,14 @@ type Schema = Readonly<Record<string, unknown>>;
 export function unknownFields(schema: Schema | undefined, object: unknown): string[] {
   if (!schema || !isMembers(object)) return [];
   const known = schema["properties"] as Readonly<Record<string, Schema>> | undefined;
-  if (!known) return [];
+  const more = schema["additionalProperties"];
+  if (
+    !known ||
+    schema["x-kubernetes-preserve-unknown-fields"] === true ||
+    (more !== undefined && more !== false)
+  ) {
+    return isMembers(object["metadata"]) ? unknownIn(metaSchema, object["metadata"], "metadata") : [];
+  }
   return Object.entries(object).flatMap(([key, value]) => {
     if (key === "apiVersion" || key === "kind") return [];
     if (key === "metadata") return unknownIn(metaSchema, value, key);

@@ -48,6 +48,12 @@ export function handler(
 ): (request: IncomingMessage, response: ServerResponse) => void {
   return (request, response) => {
     const about: { -readonly [P in keyof About]: About[P] } = {};
+    const began = face.desk.clock.now();
+    response.once("close", () => {
+      const { method, url } = request;
+      const durationMs = face.desk.clock.now() - began;
+      face.log.debug("request", { method, path: url, status: response.statusCode, durationMs });
+    });
     response.once("finish", () => closing.aborted && request.socket.end()); // a line kept alive would keep the server open
     answer(face, request, response, about, closing).catch((error: unknown) => {
       const status = statusOf(error, about);

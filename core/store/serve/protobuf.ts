@@ -70,6 +70,22 @@ const resourceAttributes = of(
   texts("namespace", "verb", "group", "version", "resource", "subresource", "name"),
 );
 
+const rules = list(
+  of({
+    1: ["verbs", list("string")],
+    2: ["apiGroups", list("string")],
+    3: ["resources", list("string")],
+    4: ["resourceNames", list("string")],
+    5: ["nonResourceURLs", list("string")],
+  }),
+);
+const role: Message = { 1: ["metadata", objectMeta], 2: ["rules", rules] };
+const binding: Message = {
+  1: ["metadata", objectMeta],
+  2: ["subjects", list(of(texts("kind", "apiGroup", "name", "namespace")))],
+  3: ["roleRef", of(texts("apiGroup", "kind", "name"))],
+};
+
 /** The messages that are read, by apiVersion and kind. */
 const messages: Readonly<Record<string, Message>> = {
   "v1/Namespace": {
@@ -128,6 +144,10 @@ const messages: Readonly<Record<string, Message>> = {
       }),
     ],
   },
+  "rbac.authorization.k8s.io/v1/Role": role,
+  "rbac.authorization.k8s.io/v1/ClusterRole": role,
+  "rbac.authorization.k8s.io/v1/RoleBinding": binding,
+  "rbac.authorization.k8s.io/v1/ClusterRoleBinding": binding,
   "authorization.k8s.io/v1/SelfSubjectAccessReview": {
     1: ["metadata", objectMeta],
     2: [
