@@ -28,6 +28,14 @@ export function checkDraft(draft: MessageDraft): { body: string; bytes: number }
   return { body, bytes };
 }
 
+/** What is wrong with a message that came in: the limits bind the peer too. Undefined when nothing is. */
+export function wrongWith(message: { topic: string; key: string; body: string }): string | undefined {
+  if (!topics.test(message.topic) || message.topic.length > maxTopicBytes) return "a topic that is no topic";
+  if (Buffer.byteLength(message.key) > maxKeyBytes) return `a key of more than ${maxKeyBytes} bytes`;
+  if (Buffer.byteLength(message.body) > maxBodyBytes) return `a body of more than ${maxBodyBytes} bytes`;
+  return undefined;
+}
+
 function jsonOf(draft: MessageDraft): string {
   let text: string | undefined;
   try {

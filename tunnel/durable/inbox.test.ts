@@ -104,6 +104,9 @@ describe("the inbox", () => {
     const pub = { class: MessageClass.EVENT, topic: "a", key: "", body: "1", at: 0 };
     expect(bench.inbox.receive({ ...pub, seq: 3, prev: 2 })).toMatch(/follows 2, but the last one was 1/);
     expect(bench.inbox.receive({ ...pub, seq: 1, prev: 1 })).toMatch(/does not rise/);
+    expect(bench.inbox.receive({ ...pub, topic: "a b", seq: 2, prev: 1 })).toMatch(/topic/);
+    expect(bench.inbox.receive({ ...pub, key: "ä".repeat(257), seq: 2, prev: 1 })).toMatch(/key/);
+    expect(bench.inbox.receive({ ...pub, body: "x".repeat(262_145), seq: 2, prev: 1 })).toMatch(/body/);
     expect(bench.inbox.receive({ ...pub, class: 9 as MessageClass, seq: 2, prev: 1 })).toMatch(/class/);
   });
 

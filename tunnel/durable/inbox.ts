@@ -12,6 +12,7 @@
 import { backoffDelay, Fault, type CancelTimer, type Clock, type Logger } from "#core";
 import { MessageClass as WireClass, type Gap as WireGap, type Pub } from "#proto/generated/tunnel/link.ts";
 import type { Gap, Message, MessageClass } from "../link.ts";
+import { wrongWith } from "./draft.ts";
 import {
   messageOf,
   type InboxChange,
@@ -152,6 +153,8 @@ export class Inbox {
   receive(pub: Pub): string | undefined {
     const kind = classOf(pub.class);
     if (!kind) return `PUB of class ${pub.class}`;
+    const broken = wrongWith(pub);
+    if (broken !== undefined) return broken;
     const { topic, key, body, at, seq } = pub;
     const message: StoredMessage = { epoch: this.#epoch, seq, class: kind, topic, key, body, at };
     if (kind === "sample") {

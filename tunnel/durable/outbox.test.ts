@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { afterEach, describe, expect, test } from "vitest";
-import { openDatabase, type Database } from "#core";
+import { Fault, openDatabase, type Database } from "#core";
 import { fakeClock } from "#core/time/fake-clock.ts";
 import type { MessageDraft } from "../link.ts";
 import { defaultOutboxLimits, openOutbox, type LogFrame, type Outbox, type OutboxLimits } from "./outbox.ts";
@@ -64,6 +64,30 @@ describe("the outbox", () => {
     expect([second.epoch, second.last, second.acked]).toEqual([first.epoch, 3, 3]);
     await second.publish(event("next"));
     expect(await shown(second)).toEqual(['4:event k "next"']);
+  });
+
+  test("a write that fails fails those who shared it, and nobody after them", async () => {
+    const database = await disk();
+    let full = true;
+    const failing: Database = {
+      get: (sql, ...values) => database.get(sql, ...values),
+      all: (sql, ...values) => database.all(sql, ...values),
+      close: () => Promise.resolve(),
+      write: (work) =>
+        full ? Promise.reject(new Fault("Unavailable", "the disk is full")) : database.write(work),
+    };
+    full = false;
+    const box = await outbox(failing);
+    full = true;
+    const tries = await Promise.allSettled([box.publish(event(1)), box.publish(event(2))]);
+    expect(tries.map((result) => result.status)).toEqual(["rejected", "rejected"]);
+    full = false;
+    await Promise.all([box.publish(event(3)), box.publish(event(4)), box.publish(state(5))]);
+    expect((await shown(box)).map((entry) => entry.replace(/^\d+:/, ""))).toEqual([
+      "event k 3",
+      "event k 4",
+      "status k 5",
+    ]);
   });
 
   test("too many events leave one gap at the number of the last one given up; state stays (D3)", async () => {

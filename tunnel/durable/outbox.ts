@@ -74,6 +74,14 @@ export async function openOutbox(deps: OutboxDeps, peer: string, limits: OutboxL
   return new Outbox(deps, peer, limits, start);
 }
 
+interface CheckedDraft {
+  readonly class: MessageDraft["class"];
+  readonly topic: string;
+  readonly key: string;
+  readonly body: string;
+  readonly bytes: number;
+}
+
 interface Start {
   readonly epoch: string;
   readonly acked: number;
@@ -93,6 +101,8 @@ export class Outbox {
   #acked: number;
   #events: number;
   #bytes: number;
+  /** Drafts whose write job has not begun. */
+  #batch: { readonly drafts: CheckedDraft[]; readonly written: Promise<void> } | undefined;
   #sweptAt = -Infinity;
   #sweeping: Promise<void> | undefined;
   #forgetting: Promise<void> | undefined;
@@ -125,27 +135,47 @@ export class Outbox {
   /** Resolves when the message is on disk (D1). Throws Invalid for a message that can never be sent. */
   async publish(draft: MessageDraft): Promise<void> {
     const { body, bytes } = checkDraft(draft);
-    await this.#deps.database.write(async (tx) => {
-      if (draft.class === "state") {
-        await tx.run(
-          "DELETE FROM tunnel_outbox WHERE peer = ? AND topic = ? AND key = ? AND class = 'state'", // D2
-          this.#peer,
-          draft.topic,
-          draft.key,
-        );
-      }
-      const seq = ++this.#last;
-      await tx.run(
-        "INSERT INTO tunnel_outbox (peer, seq, class, topic, key, body, at, bytes) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        ...[this.#peer, seq, draft.class, draft.topic, draft.key, body, this.#deps.clock.now(), bytes],
-      );
-    });
+    await this.#write({ ...draft, body, bytes });
     if (draft.class === "event") {
       this.#events++;
       this.#bytes += bytes;
     }
     this.onAppend();
     await this.sweep().catch(() => {}); // the message is on disk, whatever becomes of older ones
+  }
+
+  /** Drafts of the same moment share one write job; each is on disk when it resolves, or all failed. */
+  #write(draft: CheckedDraft): Promise<void> {
+    const joined = this.#batch;
+    if (joined && joined.drafts.length < 256) {
+      joined.drafts.push(draft);
+      return joined.written;
+    }
+    const drafts = [draft];
+    const over = () => {
+      if (this.#batch?.drafts === drafts) this.#batch = undefined; // who comes later needs the next job
+    };
+    const written = this.#deps.database.write(async (tx) => {
+      over();
+      for (const each of drafts) await this.#insert(tx, each);
+    });
+    written.then(over, over); // a job that never began
+    this.#batch = { drafts, written };
+    return written;
+  }
+
+  async #insert(tx: Transaction, draft: CheckedDraft): Promise<void> {
+    const { topic, key, body, bytes } = draft;
+    if (draft.class === "state") {
+      await tx.run(
+        "DELETE FROM tunnel_outbox WHERE peer = ? AND topic = ? AND key = ? AND class = 'state'", // D2
+        ...[this.#peer, topic, key],
+      );
+    }
+    await tx.run(
+      "INSERT INTO tunnel_outbox (peer, seq, class, topic, key, body, at, bytes) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+      ...[this.#peer, ++this.#last, draft.class, topic, key, body, this.#deps.clock.now(), bytes],
+    );
   }
 
   /** Rows after `after`, in order. */
