@@ -7,6 +7,7 @@ import { jsonLogger } from "../log.ts";
 import { systemClock } from "../time/clock.ts";
 import { fakeClock } from "../time/fake-clock.ts";
 import { Follower, namespaces, widgets } from "./contract.ts";
+import { waitFor } from "./helpers.ts";
 import { logStore, type LogStoreDeps } from "./log-store.ts";
 import { memoryRows } from "./memory-rows.ts";
 import { memoryStore } from "./memory-store.ts";
@@ -157,6 +158,25 @@ describe("watches", () => {
   });
 });
 
+describe("the log of a SQLite store", () => {
+  test("is bounded in bytes as well as in events", async () => {
+    const store = await sqliteStore(":memory:", { clock: systemClock, historyBytes: 300_000 });
+    closers.push(() => store.close());
+    const note = "x".repeat(2000);
+    for (let i = 0; i < 600; i++) {
+      await store.create(widgets, { metadata: { ...key, name: `w${i}` }, spec: { note } });
+    }
+    const isGone = async (after: number) => {
+      const follower = new Follower((signal) => store.watch(widgets, { after: String(after) }, signal), 5000);
+      await Promise.race([follower.untilEnd().catch(() => {}), follower.upTo(1).catch(() => {})]);
+      await follower.stop();
+      return follower.fault?.code === "Gone";
+    };
+    expect(await isGone(20)).toBe(true);
+    expect(await isGone(590)).toBe(false);
+  });
+});
+
 describe("closing", () => {
   test.each(["memory", "sqlite"])(
     "ends watches with Unavailable, refuses calls, twice is once (%s)",
@@ -180,6 +200,26 @@ describe("closing", () => {
 });
 
 describe("the collector", () => {
+  test("empties a large namespace with about one write an object", async () => {
+    const rows = memoryRows();
+    let writes = 0;
+    const counted = new Proxy(rows, {
+      get(target, name) {
+        const value: unknown = Reflect.get(target, name, target);
+        if (name === "change") writes++;
+        return typeof value === "function" ? (value.bind(target) as unknown) : value;
+      },
+    });
+    const store = open({}, counted);
+    await store.create(namespaces, { metadata: { name: "n" } });
+    for (let i = 0; i < 2000; i++) await store.create(widgets, { metadata: { ...key, name: `w${i}` } });
+    writes = 0;
+    await store.delete(namespaces, { name: "n" });
+    await waitFor(store, namespaces, { name: "n" }, (it) => it === undefined, { clock: systemClock });
+    expect(writes).toBeLessThan(2100);
+    expect((await store.list(widgets)).items).toEqual([]);
+  });
+
   test("tries again when the rows are in trouble, and says so", async () => {
     const rows = memoryRows();
     let trouble = 3;

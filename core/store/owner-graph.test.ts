@@ -121,7 +121,9 @@ describe("what to do about an object", () => {
       do: "empty",
       contents: [{ resource: inside.resource, namespace: "n", name: "a" }],
     });
-    expect(chore(held, graphOf(held))).toEqual({ do: "empty", contents: [] });
+    const leavingToo = row("c", { ...leaving, finalizers: ["x/y"] });
+    expect(chore(held, graphOf(held, leavingToo))).toEqual({ do: "empty", contents: [] });
+    expect(chore(held, graphOf(held))).toEqual({ do: "close" });
   });
 });
 

@@ -93,8 +93,10 @@ export type Chore =
   | { readonly do: "orphan"; readonly dependents: readonly Place[] }
   /** Nothing holds it back any more: take the finalizer away. */
   | { readonly do: "release"; readonly finalizer: string }
-  /** Delete what is in the namespace; with nothing in it, let it go. */
-  | { readonly do: "empty"; readonly contents: readonly Place[] };
+  /** Delete what is in the namespace and not yet leaving. */
+  | { readonly do: "empty"; readonly contents: readonly Place[] }
+  /** Nothing is in the namespace: let it go. */
+  | { readonly do: "close" };
 
 /** Decides about an object as the graph sees the rest of the world (R6, R8). Pure. */
 export function chore(row: Row, graph: OwnerGraph): Chore {
@@ -124,7 +126,9 @@ function farewell(row: Row, graph: OwnerGraph): Chore {
     return blocks ? { do: "nothing" } : { do: "release", finalizer: foregroundFinalizer };
   }
   if (isNamespace(row) && isHeldOpen(row.object)) {
-    return { do: "empty", contents: graph.contentsOf(row.name).map(({ place }) => place) };
+    const contents = graph.contentsOf(row.name);
+    if (contents.length === 0) return { do: "close" };
+    return { do: "empty", contents: contents.filter(({ deleting }) => !deleting).map(({ place }) => place) };
   }
   return { do: "nothing" };
 }

@@ -45,6 +45,8 @@ const forgetEvery = 256;
 export interface SqliteRowsOptions {
   /** How many events are remembered; 10,000 unless told. */
   readonly history?: number;
+  /** And about how many bytes of them; 64 MiB unless told. */
+  readonly historyBytes?: number;
   /** As in core/sqlite.ts. */
   readonly groupSize?: number;
   readonly seal?: Seal;
@@ -89,6 +91,7 @@ class SqliteRows implements Rows {
   readonly fresh = true;
   readonly #db: Database;
   readonly #history: number;
+  readonly #historyBytes: number;
   readonly #seal: Seal | undefined;
   readonly #sealed: ReadonlySet<string>;
   readonly #listeners = new Set<(change: Logged) => void>();
@@ -96,6 +99,7 @@ class SqliteRows implements Rows {
   constructor(db: Database, options: SqliteRowsOptions) {
     this.#db = db;
     this.#history = Math.max(options.history ?? 10_000, 1);
+    this.#historyBytes = options.historyBytes ?? 64 * 1024 * 1024;
     this.#seal = options.seal;
     this.#sealed = new Set(options.seal ? options.sealed : []);
   }
@@ -119,7 +123,7 @@ class SqliteRows implements Rows {
     const logged = await this.#db.write((tx) => this.#change(tx, places, decide), { single: true });
     if (!logged) return undefined;
     for (const heard of this.#listeners) heard(logged);
-    if (logged.revision % forgetEvery === 0) this.#forget(logged.revision - this.#history);
+    if (logged.revision % forgetEvery === 0) this.#forget(logged.revision).catch(() => {});
     return logged;
   }
 
@@ -155,8 +159,16 @@ class SqliteRows implements Rows {
   }
 
   /** In a write of its own, for which nobody waits: where it fails, the next one does its work. */
-  #forget(last: number): void {
-    this.#db.write((tx) => tx.run("DELETE FROM events WHERE revision <= ?", last)).catch(() => {});
+  async #forget(newest: number): Promise<void> {
+    const large = await this.#db.get<{ last: number | null }>(
+      `SELECT max(revision) AS last FROM
+         (SELECT revision, sum(length(object) + coalesce(length(before), 0)) OVER (ORDER BY revision DESC) AS size
+          FROM events WHERE revision > 1)
+       WHERE size > ?`,
+      this.#historyBytes,
+    );
+    const last = Math.max(newest - this.#history, Math.min(large?.last ?? 0, newest - 1)); // L2
+    await this.#db.write((tx) => tx.run("DELETE FROM events WHERE revision <= ?", last));
   }
 
   async events(after: number, limit: number): Promise<{ events: Logged[]; oldest: number; newest: number }> {

@@ -9,6 +9,8 @@ export const sealedByDefault: readonly string[] = ["secrets", "spectroprovisioni
 export interface SqliteStoreDeps extends LogStoreDeps {
   /** How many events are remembered for watches and paged lists; 10,000 unless told. Older revisions are Gone. */
   readonly history?: number;
+  /** And about how many bytes of them, where that is less; 64 MiB unless told. */
+  readonly historyBytes?: number;
   /** How many writes may share a commit; 64 unless told, 1 gives every write its own. */
   readonly groupSize?: number;
   /** Seals the objects of some kinds at rest (seal.ts). Absent: nothing is sealed. */
@@ -22,10 +24,11 @@ export interface SqliteStoreDeps extends LogStoreDeps {
  * use one file: each finds the others' writes within pollMs, 250 unless told.
  */
 export async function sqliteStore(path: string, deps: SqliteStoreDeps): Promise<OwnedStore> {
-  const { history, groupSize, seal, sealed = sealedByDefault, pollMs = 250 } = deps;
+  const { history, historyBytes, groupSize, seal, sealed = sealedByDefault, pollMs = 250 } = deps;
   const rows = await sqliteRows(path, {
     sealed,
     ...(history ? { history } : {}),
+    ...(historyBytes ? { historyBytes } : {}),
     ...(groupSize ? { groupSize } : {}),
     ...(seal ? { seal } : {}),
   });

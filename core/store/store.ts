@@ -4,13 +4,15 @@
 //   R1  create fails with AlreadyExists when the name is taken, even by an object that is being deleted.
 //   R2  update and updateStatus fail with Conflict unless metadata.resourceVersion is the stored one (absent: no check is made
 //       only for apply-like callers that pass it empty on purpose), and NotFound when the object is gone.
-//   R3  update ignores status where the kind has a status subresource; updateStatus ignores all but status.
-//   R4  generation starts at 1 and rises when anything outside metadata and status changes.
+//   R3  create and update ignore status where the kind has a status subresource; updateStatus ignores all but status.
+//   R4  generation starts at 1 and rises when anything outside metadata and status changes (and once when deletion is asked for).
 //   R5  a write that changes nothing keeps the resourceVersion and makes no event.
 //   R6  delete of an object with finalizers sets deletionTimestamp (once); the object goes when the last finalizer goes.
 //       No finalizer may be added to an object that is being deleted.
-//   R7  uid, creationTimestamp, deletionTimestamp and generation are the store's own; what a caller writes there is ignored.
-//   R8  an object all of whose owners (by uid) are gone is deleted in the background; so is everything in a deleted namespace.
+//   R7  uid, creationTimestamp, deletionTimestamp and generation are the store's own; what a caller writes there is ignored, but an
+//       update that names another uid than the stored one is a Conflict: it means a former object of the name.
+//   R8  an object all of whose owners (by uid) are gone is deleted in the background; so is everything in a deleted namespace. While
+//       a namespace is being deleted, creating in it is Forbidden.
 //   R9  list gives a revision; watch after that revision misses nothing and repeats nothing.
 //   R10 watch after a revision that the store no longer remembers fails with Gone: list again.
 //   R11 events of a watch come in the order of the writes; each carries the object as it was after that write.

@@ -42,6 +42,11 @@ export class Tail {
     return this.#newest ?? 0;
   }
 
+  /** The newest revision heard of so far. */
+  get heard(): number {
+    return this.#newest ?? 0;
+  }
+
   /** Events after this revision, as soon as there is at least one; none when the signal aborts. Gone (T1). */
   async read(after: number, signal: AbortSignal): Promise<readonly Logged[]> {
     while (!signal.aborted) {
