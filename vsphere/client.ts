@@ -30,7 +30,7 @@ export interface VsphereClient {
   checkLogin(signal?: AbortSignal): Promise<void>;
   /** The privileges this account lacks on each target; empty when nothing is missing. */
   privileges(targets: readonly PrivilegeTarget[], signal?: AbortSignal): Promise<readonly PrivilegeGap[]>;
-  /** Gives the session back. The last one to do so ends it after a while. Twice is once; calls afterwards are refused. */
+  /** Gives the session back; the last one to do so ends it after a while. Twice is once. Do not use the client afterwards. */
   close(): Promise<void>;
 }
 

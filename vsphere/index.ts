@@ -12,7 +12,8 @@ export type {
   Scope,
 } from "./inventory.ts";
 export type { CardRequest, CloneRequest, Machine, PowerState, Reconfiguration, Vms } from "./vms.ts";
-export type { MachineCard } from "./cards.ts";
+export { cardsOf, isCard, type MachineCard } from "./cards.ts";
+export { readAll, readObject, readObjects, waitForProperties } from "./collector.ts";
 export type { Tasks, TaskWait } from "./tasks.ts";
 export type { Rest, RestPath } from "./rest.ts";
 export {

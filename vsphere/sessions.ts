@@ -7,6 +7,7 @@ import { Fault, type CancelTimer, type Clock, type Logger, type Secret } from "#
 import { vsphereClient, type VsphereClient } from "./client.ts";
 import { restOf, type Rest } from "./rest.ts";
 import { vimSession, type Session } from "./session.ts";
+import { normaliseThumbprint, parseServer } from "./soap/certificate.ts";
 import { httpsTransport } from "./soap/transport.ts";
 
 export interface ConnectOptions {
@@ -116,8 +117,10 @@ export function vsphereSessions({ clock, log, lingerMs = 10 * 60_000 }: Sessions
 }
 
 /** The password goes in as a digest, so the key may be held in memory and compared. */
-function keyOf({ server, username, password, thumbprint, ca }: ConnectOptions): string {
-  const parts = [server, username, password.reveal(), thumbprint ?? "", ca ?? ""];
+function keyOf({ server, username, password, thumbprint, ca = "" }: ConnectOptions): string {
+  const { host, port } = parseServer(server);
+  const pin = thumbprint === undefined ? "" : normaliseThumbprint(thumbprint);
+  const parts = [host.toLowerCase(), port, username, password.reveal(), pin, ca];
   return createHash("sha256").update(JSON.stringify(parts)).digest("hex");
 }
 

@@ -337,7 +337,7 @@ function waitDeps(call: Inside) {
     clock,
     signal,
     lookup: lookupFor(call),
-    onChange: (listener: () => void) => world.onChange(listener),
+    onChange: (listener: () => void) => world.onStir(listener),
   };
 }
 

@@ -117,7 +117,7 @@ export async function startVcenter(options: VcenterOptions): Promise<SimulatedVc
     clock,
     knobs: state,
     nextId: () => world.nextId("task"),
-    changed: () => world.changed(),
+    stirred: () => world.stirred(),
   });
   const hooks = {
     on: new Set<(vm: SimVm) => void>(),

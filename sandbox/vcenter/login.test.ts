@@ -4,7 +4,7 @@ import { Secret, systemClock } from "#core";
 import { fakeClock } from "#core/time/fake-clock.ts";
 import { httpText } from "#vsphere/soap/http-text.ts";
 import { httpsTransport } from "#vsphere/soap/transport.ts";
-import { password, stage, username, type Stage } from "./testing.ts";
+import { eventually, password, stage, username, type Stage } from "./testing.ts";
 
 let at: Stage;
 beforeEach(async () => void (at = await stage()));
@@ -67,8 +67,8 @@ describe("a session", () => {
     for (let minutes = 0; minutes < 60; minutes += 5) {
       const before = slow.sim.knobs.calls("CurrentTime");
       await clock.advance(5 * 60_000);
-      await expect.poll(() => slow.sim.knobs.calls("CurrentTime"), { interval: 5 }).toBeGreaterThan(before);
-      await expect.poll(() => clock.pending, { interval: 5 }).toBe(1); // armed again
+      await eventually(() => slow.sim.knobs.calls("CurrentTime")).toBeGreaterThan(before);
+      await eventually(() => clock.pending).toBe(1); // armed again
     }
     expect(slow.sim.knobs.sessions()).toBe(1);
     expect(slow.sim.knobs.calls("Login")).toBe(1);
@@ -91,7 +91,7 @@ describe("a session", () => {
     await clock.advance(59_000);
     expect(at.sim.knobs.sessions()).toBe(1);
     await clock.advance(1_000);
-    await expect.poll(() => at.sim.knobs.sessions()).toBe(0);
+    await eventually(() => at.sim.knobs.sessions()).toBe(0);
     expect(sessions.size).toBe(0);
   });
 

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Secret, silentLogger, systemClock } from "#core";
 import { fakeClock } from "#core/time/fake-clock.ts";
 import { census, check, connectVsphere, type VsphereClient } from "#vsphere";
-import { stage, type Stage } from "./testing.ts";
+import { eventually, stage, type Stage } from "./testing.ts";
 
 let at: Stage;
 let client: VsphereClient;
@@ -51,7 +51,7 @@ describe("a server that is slow", () => {
     await patient.checkLogin();
     at.sim.knobs.latency("CreateContainerView", 3_600_000);
     const reading = patient.vms.list().catch((error: unknown) => error);
-    await expect.poll(() => at.sim.knobs.calls("CreateContainerView")).toBe(1);
+    await eventually(() => at.sim.knobs.calls("CreateContainerView")).toBe(1);
     await clock.advance(120_000);
     expect(await reading).toMatchObject({ code: "TimedOut", message: expect.stringContaining("120 s") });
   });
@@ -61,7 +61,7 @@ describe("a server that is slow", () => {
     at.sim.knobs.latency("CreateContainerView", 3_600_000);
     const abort = new AbortController();
     const reading = client.vms.list(undefined, abort.signal).catch((error: unknown) => error);
-    await expect.poll(() => at.sim.knobs.calls("CreateContainerView")).toBe(1);
+    await eventually(() => at.sim.knobs.calls("CreateContainerView")).toBe(1);
     abort.abort();
     expect(await reading).toMatchObject({ code: "Cancelled" });
   });
@@ -75,21 +75,28 @@ describe("a task", () => {
     const waiting = client.tasks
       .wait(task, "cloning", { signal: abort.signal })
       .catch((error: unknown) => error);
-    await expect.poll(() => at.sim.knobs.calls("WaitForUpdatesEx")).toBeGreaterThan(0);
+    await eventually(() => at.sim.knobs.calls("WaitForUpdatesEx")).toBeGreaterThan(0);
     abort.abort();
     expect(await waiting).toMatchObject({ code: "Cancelled" });
-    await expect.poll(() => at.sim.knobs.calls("CancelWaitForUpdates")).toBe(1);
+    await eventually(() => at.sim.knobs.calls("CancelWaitForUpdates")).toBe(1);
     at.sim.knobs.hangTasks("CloneVM_Task", false);
     expect(await client.tasks.wait(task, "cloning")).toMatchObject({ type: "VirtualMachine" });
   });
 
   test("tells its progress", async () => {
-    at.sim.knobs.taskTime("CloneVM_Task", 60);
+    const clock = fakeClock(Date.now());
+    const slow = await stage({ clock });
+    const watching = slow.client();
+    slow.sim.knobs.taskTime("CloneVM_Task", 60_000);
     const seen: number[] = [];
-    await client.vms.clone(await at.cloneOf(client, "watched"), {
-      onProgress: (percent) => seen.push(percent),
-    });
-    expect(seen).toContain(50);
+    const request = await slow.cloneOf(watching, "watched");
+    const done = watching.vms.clone(request, { onProgress: (percent) => seen.push(percent) });
+    await eventually(() => slow.sim.knobs.calls("WaitForUpdatesEx")).toBe(2); // "queued" was told, and it waits
+    await clock.advance(30_000);
+    await eventually(() => seen).toEqual([0, 50]);
+    await clock.advance(30_000);
+    expect(await done).toMatchObject({ type: "VirtualMachine" });
+    await slow.close();
   });
 
   test("is asked after by polling where the long poll is not allowed", async () => {

@@ -41,7 +41,8 @@ interface Deps {
   readonly clock: Clock;
   readonly knobs: KnobState;
   readonly nextId: () => string;
-  readonly changed: () => void;
+  /** Called whenever a task stands otherwise than before. */
+  readonly stirred: () => void;
 }
 
 export class SimTasks {
@@ -92,12 +93,12 @@ export class SimTasks {
     task.startedMs ??= clock.now();
     task.progress ??= 0;
     task.held = knobs.hanging.has(task.method) || knobs.hanging.has("*");
-    this.#deps.changed();
+    this.#deps.stirred();
     if (task.held) return; // K2
     const ms = knobs.taskTime.get(task.method) ?? knobs.taskTime.get("*") ?? defaultTaskMs;
     this.#after(ms / 2, () => {
       task.progress = 50;
-      this.#deps.changed();
+      this.#deps.stirred();
       this.#after(ms / 2, () => this.#finish(task));
     });
   }
@@ -117,7 +118,7 @@ export class SimTasks {
     task.progress = undefined;
     task.endedMs = this.#deps.clock.now();
     this.#after(keepMs, () => this.#tasks.delete(task.ref.value));
-    this.#deps.changed();
+    this.#deps.stirred();
   }
 
   #after(ms: number, fire: () => void): void {

@@ -1,4 +1,5 @@
 // For tests: a simulated vCenter with an account, and clients of it.
+import { expect } from "vitest";
 import { Secret, silentLogger, systemClock, type Clock } from "#core";
 import {
   connectVsphere,
@@ -69,4 +70,9 @@ export async function stage(options: Partial<VcenterOptions> = {}): Promise<Stag
       await sim.close();
     },
   };
+}
+
+/** Asks again and again until the expectation holds: machines may be slow, so there is time. */
+export function eventually<T>(look: () => T) {
+  return expect.poll(look, { timeout: 15_000, interval: 10 });
 }

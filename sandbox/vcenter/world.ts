@@ -1,6 +1,7 @@
 // The state of the simulated datacenter: entities by reference, all plain JSON, and who wants to hear of changes.
 //   V1. Everything that outlives a restart is in `state`; what belongs to a session or a running task is not.
-//   V2. Whoever changes an entity calls `changed()` afterwards; waiting collectors look again then.
+//   V2. Whoever changes an entity calls `changed()` afterwards; waiting collectors look again then. What is no part of the state (a
+//       task's progress) only `stirs`: collectors look, but there is nothing to keep.
 import type { InventoryModel, MachineModel } from "./inventory-model.ts";
 
 interface Base<T extends string> {
@@ -127,6 +128,7 @@ export class World {
   readonly state: VcenterState;
   readonly #options: WorldOptions;
   readonly #listeners = new Set<() => void>();
+  readonly #keepers = new Set<() => void>();
   readonly #children = new Map<string, Set<string>>();
 
   constructor(state: VcenterState, options: WorldOptions) {
@@ -145,13 +147,24 @@ export class World {
     return this.#options.uuid();
   }
 
-  /** Calls `listener` after each change. */
-  onChange(listener: () => void): () => void {
+  /** Calls `listener` after each change of the state and each stir. Answers with the way to stop. */
+  onStir(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);
   }
 
+  /** Calls `listener` after each change of the state. */
+  onChange(listener: () => void): () => void {
+    this.#keepers.add(listener);
+    return () => void this.#keepers.delete(listener);
+  }
+
   changed(): void {
+    for (const listener of [...this.#keepers]) listener();
+    this.stirred();
+  }
+
+  stirred(): void {
     for (const listener of [...this.#listeners]) listener();
   }
 
