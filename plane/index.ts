@@ -1,8 +1,8 @@
 // The door of the plane.
+export type { Listen } from "./addresses.ts";
 export {
   startPlane,
   type HubOptions,
-  type Listen,
   type OpenHub,
   type Plane,
   type PlaneDeps,

@@ -3,20 +3,24 @@
 //   S1. Nothing listens on more than loopback without TLS.
 //   S2. The link opens before the REST face: who can ask for a cluster can also be served.
 //   S3. Closing is prompt and in the other order; all state is on disk at any moment, so that a kill is only a hard close.
+//   S4. The first tenant is made last, when nothing can go wrong any more: its key is told once, and must be heard.
+import type { FastifyInstance } from "fastify";
 import { mkdir } from "node:fs/promises";
-import { isIP, type AddressInfo } from "node:net";
+import type { AddressInfo } from "node:net";
 import { join } from "node:path";
-import { Fault, sleep, type Clock, type Logger, type Secret } from "#core";
+import { Fault, type Clock, type Logger, type Secret } from "#core";
 import { keyFileSeal } from "#core/store/seal.ts";
 import { normalisePlaneUrl } from "#tunnel/identity/http.ts";
 import type { Hub, PeerIdentity } from "#tunnel/link.ts";
+import { present } from "./absent.ts";
+import { certificateNames, isLoopback, joined, publicHost, type Listen } from "./addresses.ts";
 import { openAuthority } from "./authority.ts";
 import { clusterDesk } from "./clusters.ts";
 import { openPlaneDatabase } from "./database.ts";
 import { enrolmentDesk } from "./enrolment.ts";
 import { eventDesk } from "./events.ts";
 import { openGrpcHub } from "./hub.ts";
-import { healthDesk, type HealthDesk } from "./health-desk.ts";
+import { healthDesk } from "./health-desk.ts";
 import { defaultLimits, type HealthLimits } from "./health.ts";
 import { speak } from "./messages.ts";
 import { overlordDesk } from "./overlords.ts";
@@ -24,12 +28,7 @@ import { defaultRenewGraceMs } from "./renewal.ts";
 import { buildApp } from "./rest/app.ts";
 import type { Desks } from "./rest/desks.ts";
 import { tenantDesk } from "./tenants.ts";
-
-export interface Listen {
-  readonly host: string;
-  /** 0: any free one. */
-  readonly port: number;
-}
+import { keepWatch } from "./watch.ts";
 
 export interface PlaneOptions {
   readonly dataDir: string;
@@ -104,196 +103,138 @@ export interface Plane {
   close(): Promise<void>;
 }
 
-const watchEveryMs = 15_000;
-
 /** Starts a plane; resolves when both addresses listen. Aborting `signal` closes it. */
 export async function startPlane(
   options: PlaneOptions,
   deps: PlaneDeps,
   signal: AbortSignal,
 ): Promise<Plane> {
-  const { clock, log } = deps;
-  const plain = options.tls === "off";
-  if (plain && !isLoopback(options.listen.host)) {
+  if (options.tls === "off" && !isLoopback(options.listen.host)) {
     throw new Fault(
       "Invalid",
-      `the plane does not listen on ${options.listen.host} without TLS: use 127.0.0.1, or leave TLS on`,
-    ); // S1
+      `the plane does not listen on ${options.listen.host} without TLS: use 127.0.0.1, or leave TLS on`, // S1
+    );
   }
-  const closers: (() => Promise<void>)[] = [];
+  const closers: (() => Promise<unknown>)[] = [];
   let closing: Promise<void> | undefined;
   const close = () => (closing ??= closeAll(closers));
   try {
-    await mkdir(options.dataDir, { recursive: true, mode: 0o700 });
-    const seal = await keyFileSeal(join(options.dataDir, "seal.key"));
-    const db = await openPlaneDatabase(options.dataDir);
-    closers.push(() => db.close());
-    const { certificateLifeMs: clientLifeMs } = options;
-    const authority = await openAuthority(
-      { dataDir: options.dataDir, db, seal, clock },
-      clientLifeMs === undefined ? {} : { clientLifeMs },
-    );
-    const tenants = tenantDesk(db, clock);
-    const first = await tenants.bootstrap(options.tenantName ?? "default");
-    const events = eventDesk(db, clock);
-    const health = healthDesk(db, clock, events);
-    const overlords = overlordDesk({ db, clock, authority, events });
-    const { pairingTtlMs } = options;
-    const enrolment = enrolmentDesk({ db, seal, clock }, pairingTtlMs === undefined ? {} : { pairingTtlMs });
-    let url = options.publicUrl === undefined ? "" : normalisePlaneUrl(options.publicUrl);
-    const plane = () => ({ url, ca: authority.caPem });
-    const clusters = clusterDesk({
-      db,
-      clock,
-      log,
-      seal,
-      authority,
-      tenants,
-      enrolment,
-      overlords,
-      events,
-      plane,
-    });
-
-    const version = options.version ?? "0.1.0";
-    const serverNames = certificateNames(options);
-    const certificate = await authority.issueServer(serverNames);
-    const { hub, address, fresh } = await (deps.openHub ?? openGrpcHub)(
-      {
-        dataDir: options.dataDir,
-        listen: options.tunnelListen,
-        tls: { key: certificate.key, cert: certificate.certificate, ca: authority.caPem },
-        allow: (identity) => authority.isGood(identity, identity.serial),
-        software: `plane ${version}`,
-      },
-      deps,
-    );
-    closers.push(() => hub.close()); // S2
-    const tunnelAddress =
-      options.publicTunnel ?? joined(publicHost(options, options.tunnelListen.host), address.port);
-    if (fresh) await clusters.resend();
-    const messages = speak({ hub, db, clock, log, authority, clusters, events, health });
-    const limits = options.health ?? defaultLimits;
-    const rates = options.rates ?? { calls: 6000, registrations: 60 };
-    const renewGraceMs = defaultRenewGraceMs;
-    const desks: Desks = {
-      clock,
-      log,
-      authority,
-      tenants,
-      enrolment,
-      overlords,
-      clusters,
-      events,
-      messages,
-      hub,
-      limits,
-      rates,
-      renewGraceMs,
-      tunnelAddress,
-    };
-    const tls =
-      options.tls === "off"
-        ? undefined
-        : (options.tls ?? { key: certificate.key, cert: certificate.certificate });
-    const app = await buildApp({ desks, version, tls, trustedProxies: options.trustedProxies });
-    closers.push(() => app.close());
-    await app.listen({ host: options.listen.host, port: options.listen.port }).catch((error: unknown) => {
-      throw new Fault(
-        "Unavailable",
-        `the plane cannot listen on ${joined(options.listen.host, options.listen.port)}: ${(error as Error).message}`,
-        { cause: error },
-      );
-    });
-    const { port: bound } = app.server.address() as AddressInfo;
-    if (!url)
-      url = `${plain ? "http" : "https"}://${joined(publicHost(options, options.listen.host), bound)}`;
-
-    const watching = new AbortController();
-    const watch = keepWatch({ clock, log, signal: watching.signal, desks, health });
-    closers.push(async () => {
-      watching.abort();
-      await watch;
-    });
+    const plane = await open(options, deps, closers);
     const onAbort = () =>
-      void close().catch((error: unknown) => log.warn("closing the plane failed", { error }));
+      void close().catch((error: unknown) => deps.log.warn("closing the plane failed", { error }));
     signal.addEventListener("abort", onAbort, { once: true });
     closers.push(async () => signal.removeEventListener("abort", onAbort));
     if (signal.aborted) throw new Fault("Cancelled", "starting the plane was cancelled");
-    log.info("the plane is up", { url, tunnel: tunnelAddress, dataDir: options.dataDir });
-    return {
-      url,
-      caPem: authority.caPem,
-      tunnelAddress,
-      ...first,
-      addTenant: (name) => tenants.add(name),
-      newApiKey: async (name) => (await tenants.addApiKey(first.tenantUid, name)).apiKey,
-      close,
-    };
+    return { ...plane, close };
   } catch (error) {
     await close();
     throw error;
   }
 }
 
-/** Looks at health, hands over what could not be sent, throws away what is over; until aborted. */
-async function keepWatch(watch: {
-  clock: Clock;
-  log: Logger;
-  signal: AbortSignal;
-  desks: Desks;
-  health: HealthDesk;
-}): Promise<void> {
-  const { clock, log, signal, desks, health } = watch;
-  let sweepAt = clock.now();
-  while (!signal.aborted) {
-    try {
-      await desks.messages.flush();
-      await health.check(desks.limits);
-      if (clock.now() >= sweepAt) {
-        sweepAt = clock.now() + 3_600_000;
-        await desks.enrolment.sweep();
-        await desks.clusters.sweep();
-      }
-    } catch (error) {
-      log.warn("a round of the plane's watch failed", { error: Fault.from(error) });
-    }
-    await sleep(clock, watchEveryMs, signal).catch(() => {});
+/** Opens everything in order; what must be ended is put on `closers` as soon as it is there. */
+async function open(
+  options: PlaneOptions,
+  deps: PlaneDeps,
+  closers: (() => Promise<unknown>)[],
+): Promise<Omit<Plane, "close">> {
+  const { clock, log, openHub = openGrpcHub } = deps;
+  const {
+    dataDir,
+    health: limits = defaultLimits,
+    version = "0.1.0",
+    rates = { calls: 6000, registrations: 60 },
+  } = options;
+
+  await mkdir(dataDir, { recursive: true, mode: 0o700 });
+  const seal = await keyFileSeal(join(dataDir, "seal.key"));
+  const db = await openPlaneDatabase(dataDir);
+  closers.push(() => db.close());
+  const authority = await openAuthority(
+    { dataDir, db, seal, clock },
+    present({ clientLifeMs: options.certificateLifeMs }),
+  );
+  const certificate = await authority.issueServer(certificateNames(options));
+
+  let url = options.publicUrl === undefined ? "" : normalisePlaneUrl(options.publicUrl);
+  const plane = () => ({ url, ca: authority.caPem });
+  const tenants = tenantDesk(db, clock);
+  const events = eventDesk(db, clock);
+  const health = healthDesk(db, clock, events);
+  const overlords = overlordDesk({ db, clock, authority, events });
+  const enrolment = enrolmentDesk({ db, seal, clock }, present({ pairingTtlMs: options.pairingTtlMs }));
+  const clusters = clusterDesk({
+    db,
+    clock,
+    log,
+    seal,
+    authority,
+    tenants,
+    enrolment,
+    overlords,
+    events,
+    plane,
+  });
+
+  const { hub, address, fresh } = await openHub(
+    {
+      dataDir,
+      listen: options.tunnelListen,
+      tls: { key: certificate.key, cert: certificate.certificate, ca: authority.caPem },
+      allow: (identity) => authority.isGood(identity, identity.serial),
+      software: `plane ${version}`,
+    },
+    deps,
+  );
+  closers.push(() => hub.close()); // S2
+  const tunnelAddress =
+    options.publicTunnel ?? joined(publicHost(options, options.tunnelListen.host), address.port);
+  if (fresh) await clusters.resend();
+  const messages = speak({ hub, db, clock, log, authority, clusters, events, health });
+
+  const records = { authority, tenants, enrolment, overlords, clusters, events, messages };
+  const desks: Desks = {
+    ...records,
+    clock,
+    log,
+    hub,
+    limits,
+    rates,
+    renewGraceMs: defaultRenewGraceMs,
+    tunnelAddress,
+  };
+  const own = { key: certificate.key, cert: certificate.certificate };
+  const tls = options.tls === "off" ? undefined : (options.tls ?? own);
+  const app = await buildApp({ desks, version, tls, trustedProxies: options.trustedProxies });
+  closers.push(() => app.close());
+  const port = await listenOn(app, options.listen);
+  url ||= `${tls ? "https" : "http"}://${joined(publicHost(options, options.listen.host), port)}`;
+
+  const watching = new AbortController();
+  const watch = keepWatch({ clock, log, messages, health, limits, enrolment, clusters }, watching.signal);
+  closers.push(() => (watching.abort(), watch));
+  const first = await tenants.bootstrap(options.tenantName ?? "default"); // S4
+  log.info("the plane is up", { url, tunnel: tunnelAddress, dataDir });
+  return {
+    url,
+    caPem: authority.caPem,
+    tunnelAddress,
+    ...first,
+    addTenant: (name) => tenants.add(name),
+    newApiKey: async (name) => (await tenants.addApiKey(first.tenantUid, name)).apiKey,
+  };
+}
+
+async function listenOn(app: FastifyInstance, { host, port }: Listen): Promise<number> {
+  try {
+    await app.listen({ host, port });
+  } catch (cause) {
+    const why = (cause as Error).message;
+    throw new Fault("Unavailable", `the plane cannot listen on ${joined(host, port)}: ${why}`, { cause });
   }
+  return (app.server.address() as AddressInfo).port;
 }
 
-async function closeAll(closers: (() => Promise<void>)[]): Promise<void> {
+async function closeAll(closers: (() => Promise<unknown>)[]): Promise<void> {
   for (const closer of closers.toReversed()) await closer(); // S3
-}
-
-/** The names a certificate must carry for those who dial in; the first is the public one. */
-export function certificateNames(
-  options: Pick<PlaneOptions, "listen" | "tunnelListen" | "publicUrl" | "publicTunnel" | "names">,
-): string[] {
-  const tunnelHost = options.publicTunnel?.replace(/:\d+$/, "").replace(/^\[|\]$/g, "");
-  const hosts = [
-    publicHost(options, options.listen.host),
-    tunnelHost,
-    options.listen.host,
-    options.tunnelListen.host,
-  ];
-  const named = [...hosts, ...(options.names ?? []), "localhost", "127.0.0.1", "::1"];
-  return [...new Set(named.filter((name): name is string => Boolean(name) && !isWildcard(name ?? "")))];
-}
-
-function publicHost(options: Pick<PlaneOptions, "publicUrl">, listening: string): string {
-  if (options.publicUrl) return new URL(options.publicUrl).hostname.replace(/^\[|\]$/g, "");
-  return isWildcard(listening) ? "localhost" : listening;
-}
-
-function isWildcard(host: string): boolean {
-  return host === "0.0.0.0" || host === "::";
-}
-
-function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "::1" || (isIP(host) === 4 && host.startsWith("127."));
-}
-
-function joined(host: string, port: number): string {
-  return isIP(host) === 6 ? `[${host}]:${port}` : `${host}:${port}`;
 }

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Secret, silentLogger, systemClock } from "#core";
-import { planeHttp } from "#tunnel/identity/http.ts";
+import { pair, planeHttp } from "#tunnel/identity/index.ts";
 import { planeClient } from "../client.ts";
 import { fakeHub, openFake, testPlane, type TestPlane } from "../testing.ts";
 import { startPlane } from "../start.ts";
@@ -310,6 +310,13 @@ test("with TLS the plane shows a certificate of its own authority, and a client 
     message: expect.stringMatching(/its certificate is not trusted; give the plane's CA file$/) as string,
   });
   await stranger.close();
+  const dataDir = await mkdtemp(join(tmpdir(), "pcg-gw-"));
+  const { pairingCode: code } = await tls.client.pairingCode();
+  const pairing = (ca: string) =>
+    pair({ planeUrl: tls.plane.url, ca, code, dataDir, clock: systemClock, log: silentLogger });
+  await expect(pairing(t.plane.caPem)).rejects.toThrow(/its certificate is not trusted/);
+  await expect(pairing(tls.plane.caPem)).resolves.toMatchObject({ role: "gateway" });
+  await rm(dataDir, { recursive: true });
   await tls.end();
 });
 
@@ -341,6 +348,7 @@ test("a plane that cannot listen says where, and lets go of its data", async () 
     );
   await expect(start(port)).rejects.toThrow(`the plane cannot listen on 127.0.0.1:${port}`);
   const plane = await start(0);
+  expect(plane.apiKey).toBeDefined(); // the start that failed has not spent it
   await plane.close();
   await plane.close();
   await rm(dataDir, { recursive: true });

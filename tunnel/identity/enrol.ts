@@ -66,7 +66,10 @@ async function enrol(
   const planeUrl = normalisePlaneUrl(options.planeUrl);
   const keys = deriveCodeKeys(code);
   const mine = await keyFor(keys.id, role, dataDir, seal); // E1
-  const http = planeHttp({ url: planeUrl, ...(ca === undefined ? { unverified: true } : { ca }) });
+  const http = planeHttp({
+    url: planeUrl,
+    ...(ca === undefined ? { unverified: true } : { ca, publicRoots: true }),
+  });
   try {
     const request = { codeId: keys.id, csr: mine.csr, ...(name === undefined ? {} : { name }) };
     const body = { ...request, proof: requestProof(keys.macKey, request) };

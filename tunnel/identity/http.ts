@@ -1,4 +1,5 @@
 // JSON over HTTP(S) to a plane: its error bodies become Faults, its certificate is checked against the CA given, never process-wide.
+import { rootCertificates } from "node:tls";
 import { Agent, request } from "undici";
 import { Fault, type FaultCode, type Problem } from "#core";
 
@@ -7,7 +8,9 @@ export interface PlaneEndpoint {
   readonly url: string;
   /** PEM bundle that signs the plane's server certificate; the system's store when absent. */
   readonly ca?: string;
-  /** Accept any server certificate. Only for calls whose answer is bound by a proof. */
+  /** With `ca`: trust the usual public authorities as well (a plane behind a proxy with a bought certificate). For bound calls. */
+  readonly publicRoots?: boolean;
+  /** Accept any server certificate. Only for bound calls: those whose answer carries a proof. */
   readonly unverified?: boolean;
 }
 
@@ -43,7 +46,9 @@ export function planeHttp(endpoint: PlaneEndpoint): PlaneHttp {
   const base = normalisePlaneUrl(endpoint.url);
   const agent = new Agent({
     connect: {
-      ...(endpoint.ca === undefined ? {} : { ca: endpoint.ca }),
+      ...(endpoint.ca === undefined
+        ? {}
+        : { ca: endpoint.publicRoots ? [endpoint.ca, ...rootCertificates] : endpoint.ca }),
       ...(endpoint.unverified ? { rejectUnauthorized: false } : {}),
     },
     connectTimeout: 10_000,

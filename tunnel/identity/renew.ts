@@ -24,7 +24,7 @@ export async function renew(identity: Identity, options: RenewOptions): Promise<
   const at = formatTime(clock.now());
   const text = renewalText(mine.csr, serialOf(identity.certificate), at);
   const signature = sign("sha256", text, createPrivateKey(identity.privateKey.reveal())).toString("base64");
-  const http = planeHttp({ url: identity.planeUrl, ca: identity.ca });
+  const http = planeHttp({ url: identity.planeUrl, ca: identity.ca, publicRoots: true });
   try {
     const body = { certificate: identity.certificate, csr: mine.csr, at, signature };
     const answer = renewAnswerSchema.safeParse(
