@@ -47,8 +47,15 @@ export class PivotLab {
       spec: {
         replicas: 1,
         version: "v1.35.4",
+        kubeadmConfigSpec: { format: "cloud-config" },
         machineTemplate: {
-          spec: { infrastructureRef: { apiGroup: "i", kind: "VSphereMachineTemplate", name: "t" } },
+          spec: {
+            infrastructureRef: {
+              apiGroup: "infrastructure.cluster.x-k8s.io",
+              kind: "VSphereMachineTemplate",
+              name: "t",
+            },
+          },
         },
       },
     } as never);
@@ -56,7 +63,10 @@ export class PivotLab {
       metadata: { name: "c1", namespace: ns },
       spec: { server: "vc", identityRef: { kind: "Secret", name: this.names.identity } },
     });
-    await this.source.create(cluster, { metadata: { name: "c1", namespace: ns }, spec: {} });
+    await this.source.create(cluster, {
+      metadata: { name: "c1", namespace: ns },
+      spec: { clusterNetwork: { serviceDomain: "cluster.local" } },
+    });
     await this.play();
     await this.play();
     this.journal = newJournal("ToWorkload", "p1", 1, this.clock.now());

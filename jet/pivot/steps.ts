@@ -219,7 +219,7 @@ const create: Step = async (ctx, journal) => {
     if (!isOurs(made, journal)) {
       return blocked("InTheWay", "is on the other side already and is not ours", memberText(member)); // I3
     }
-    if (made.metadata.annotations?.[marks.digest] !== digestOf(member.object)) {
+    if (!isCopyOf(made, member.object)) {
       await ensureForgotten(ctx.target, member.kind, made); // of an earlier snapshot of this pivot
       made = await ensureExists(ctx.target, member.kind, copy);
     }
@@ -233,6 +233,14 @@ const changed: StepOutcome = { kind: "back", to: "Quiesce", why: "the source cha
 
 function isOurs(object: Resource, journal: PivotJournal): boolean {
   return object.metadata.annotations?.[marks.id] === journal.id;
+}
+
+/** Whether a copy is of this very object, as it is now. */
+function isCopyOf(copy: Resource, object: Resource): boolean {
+  const annotations = copy.metadata.annotations ?? {};
+  return (
+    annotations[marks.sourceUid] === object.metadata.uid && annotations[marks.digest] === digestOf(object)
+  );
 }
 
 /** The copy that the target gets. Owners that do not move are dropped: an unknown uid would have it collected (I3). */

@@ -227,14 +227,14 @@ class Play {
     const byMachine = [ownerReference(machine, whole, { controller: true })];
     const config = await ensureExists(this.#store, kubeadmConfig, {
       metadata: { ...meta, ownerReferences: byMachine },
-      spec: {},
+      spec: { format: "cloud-config" },
     } as never);
     await ensureExists(this.#store, secret, {
       metadata: { ...meta, ownerReferences: [ownerReference(kubeadmConfig, config)] },
       type: "cluster.x-k8s.io/secret",
       data: { value: encode64("#cloud-config") },
     } as never);
-    const clone = { template: "t", network: { devices: [] } };
+    const clone = { template: "t", network: { devices: [{ networkName: "VM Network", dhcp4: true }] } };
     const infra = await ensureExists(this.#store, vsphereMachine, {
       metadata: {
         ...meta,
