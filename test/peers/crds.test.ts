@@ -6,54 +6,18 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { apiVersionOf, groupResource, type Kind, type Resource } from "#core";
-import {
-  gateway,
-  globalInClusterIPPool,
-  inClusterIPPool,
-  ipAddress,
-  ipAddressClaim,
-  spa,
-  spectroCluster,
-} from "#proto";
+import { inClusterIPPool, ipAddressClaim, spa, spectroCluster } from "#proto";
 import { asker } from "./harness/ask.ts";
 import { applyCrds } from "./harness/crds.ts";
 import { startKube, type Kube } from "./harness/kube.ts";
 import { mutantsOf } from "./harness/mutants.ts";
+import { samples } from "./harness/samples.ts";
 
 const folder = join(import.meta.dirname, "../../proto/generated/crds");
 const crds = readdirSync(folder).map(
   (file) => parse(readFileSync(join(folder, file), "utf8")) as Record<string, unknown> & Resource,
 );
 
-const poolSpec = {
-  addresses: ["10.0.0.10-10.0.0.20", "10.0.1.0/28"],
-  prefix: 24,
-  gateway: "10.0.0.1",
-  allocateReservedIPAddresses: false,
-  excludedAddresses: ["10.0.0.15"],
-};
-const poolRef = { apiGroup: "ipam.cluster.x-k8s.io", kind: "InClusterIPPool", name: "edge" };
-const placement = {
-  datacenter: "DC0",
-  computeCluster: "DC0_C0",
-  datastore: "LocalDS_0",
-  networkName: "VM Network",
-  ipPoolRef: { name: "edge" },
-  nameservers: ["10.0.0.2"],
-};
-const wanted = {
-  clusterUid: "abc123",
-  clusterName: "edge-1",
-  tags: { team: "shop" },
-  cloud: { type: "vsphere", server: "vcenter.local:443" },
-  placement,
-  network: { endpoint: { type: "VIP", port: 6443 }, certSANs: ["api.local"] },
-  access: { sshKeys: ["ssh-ed25519 AAAA"], ntpServers: ["10.0.0.3"] },
-  kubernetesVersion: "v1.35.4",
-  controlPlane: { replicas: 3, instance: { numCPUs: 4, memoryMiB: 8192 }, labels: { a: "b" } },
-  workerPools: [{ name: "workers", size: 2, taints: [{ key: "k", effect: "NoSchedule" }] }],
-};
-const agent = { planeUrl: "https://plane.local", enrolmentToken: "t" };
 const condition = {
   type: "Ready",
   status: "True",
@@ -61,19 +25,6 @@ const condition = {
   message: "",
   lastTransitionTime: "2026-01-01T00:00:00Z",
 };
-
-const samples: readonly (readonly [Kind, Readonly<Record<string, unknown>>])[] = [
-  [inClusterIPPool, { spec: poolSpec }],
-  [globalInClusterIPPool, { spec: poolSpec }],
-  [ipAddressClaim, { spec: { clusterName: "edge-1", poolRef } }],
-  [
-    ipAddress,
-    { spec: { address: "10.0.0.10", prefix: 24, gateway: "10.0.0.1", claimRef: { name: "c" }, poolRef } },
-  ],
-  [spa, { spec: { ...wanted, cloud: { ...wanted.cloud, credentialRef: { name: "vc" } }, agent } }],
-  [spectroCluster, { spec: { desired: wanted, counter: 1, signature: "x" } }],
-  [gateway, { spec: {} }],
-];
 
 const statuses: readonly (readonly [Kind, Readonly<Record<string, unknown>>])[] = [
   [inClusterIPPool, { ipAddresses: { total: 10, free: 4, used: 6, outOfRange: 0 } }],

@@ -2,13 +2,15 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { apiVersionOf, groupResource } from "#core";
 import { gizmo } from "./harness/gizmo.ts";
 import { normal, plain } from "./harness/normal.ts";
+import { samples } from "./harness/samples.ts";
 import { startSides, type Outcome, type Side, type Sides } from "./harness/sides.ts";
 
 let sides: Sides;
 beforeAll(async () => {
-  sides = await startSides([gizmo]);
+  sides = await startSides([gizmo, ...samples.map(([kind]) => kind)]);
 });
 afterAll(() => sides?.close());
 
@@ -360,6 +362,30 @@ describe("deleting", () => {
   same("delete namespace team --timeout=60s");
   fails("get namespace team");
 });
+
+describe.each(samples.map(([kind, parts]) => ({ name: kind.kind, kind, parts })))(
+  "our own kind $name",
+  ({ kind, parts }) => {
+    const object = JSON.stringify({
+      apiVersion: apiVersionOf(kind),
+      kind: kind.kind,
+      metadata: { name: "sample", ...(kind.namespaced ? { namespace: "default" } : {}) },
+      ...parts,
+    });
+    const type = groupResource(kind);
+    const metaFields = (text: string) => text.replace(/(<string>|<ObjectMeta>)\n( .*\n)+/, "$1\n");
+
+    same(`api-resources --api-group=${kind.group}`);
+    same(`explain ${type} --recursive`, { soften: (text) => metaFields(metaFields(metaFields(text))) });
+    same("apply -f -", { input: object });
+    same("apply -f -", { input: object });
+    same(`get ${type}`);
+    same(`get ${type} sample -o wide`);
+    same(`get ${type} sample -o yaml`);
+    same(`describe ${type} sample`);
+      same(`delete ${type} sample`);
+  },
+);
 
 it("a file with many objects is applied and deleted as one", async () => {
   write("many.yaml", [1, 2, 3].map((n) => gizmoYaml(`m${n}`, `{size: ${n}}`)).join("---\n"));

@@ -37,7 +37,8 @@ export async function callerOf(request: IncomingMessage, doors: Doors): Promise<
 function certified(request: IncomingMessage): Caller | undefined {
   const socket = request.socket as TLSSocket;
   if (!socket.authorized) return undefined;
-  const { CN, O } = socket.getPeerCertificate().subject as { CN?: string; O?: string | string[] };
+  const shown = socket.getPeerCertificate() as { subject?: { CN?: string; O?: string | string[] } };
+  const { CN, O } = shown.subject ?? {};
   const groups = O === undefined ? [] : Array.isArray(O) ? O : [O];
   return CN ? { name: CN, groups: [...groups, "system:authenticated"] } : undefined;
 }
