@@ -1,21 +1,12 @@
-// Bundles `pcg` into dist/pcg.mjs: one file, quick to start and small in memory. sqlite3 stays outside, it carries a native addon.
-import { build } from "esbuild";
+// npm run build: bundles `pcg` into dist/, quick to start and small in memory.
+import { rmSync } from "node:fs";
+import { join } from "node:path";
+import { bundlePcg } from "./bundle.ts";
 
-const result = await build({
-  entryPoints: { pcg: "cli/main.ts" },
-  outdir: "dist",
-  outExtension: { ".js": ".mjs" },
-  bundle: true,
-  platform: "node",
-  target: "node20",
-  format: "esm",
-  minifySyntax: true,
-  external: ["sqlite3"],
-  banner: {
-    js: `#!/usr/bin/env node\nimport { createRequire as pcgCreateRequire } from "node:module"; const require = pcgCreateRequire(import.meta.url);`,
-  },
-  metafile: true,
-  logLevel: "warning",
-});
-for (const [file, { bytes }] of Object.entries(result.metafile.outputs))
-  console.log(`${file}  ${(bytes / 1e6).toFixed(1)} MB`);
+const root = join(import.meta.dirname, "..");
+rmSync(join(root, "dist"), { recursive: true, force: true });
+const { metafile } = await bundlePcg(root, join(root, "dist"));
+const bytes = Object.values(metafile.outputs).map((output) => output.bytes);
+console.log(
+  `dist/pcg.mjs and ${bytes.length - 1} chunks, ${(bytes.reduce((a, b) => a + b, 0) / 1e6).toFixed(1)} MB`,
+);

@@ -3,30 +3,18 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { createServer } from "node:net";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { build } from "esbuild";
 import { stringify } from "yaml";
+import { bundlePcg } from "../../tools/bundle.ts";
 
 const root = join(import.meta.dirname, "../..");
 let bundle: Promise<string> | undefined;
 
-/** dist-like bundle of `pcg` below node_modules/.cache, where the native addon is found. */
+/** The program, bundled as for a release, below node_modules/.cache, where the native addon is found. */
 export function pcgBundle(): Promise<string> {
   return (bundle ??= (async () => {
-    const outfile = join(root, "node_modules/.cache", `pcg-test-${process.pid}.mjs`);
-    await build({
-      entryPoints: [join(root, "cli/main.ts")],
-      outfile,
-      bundle: true,
-      platform: "node",
-      target: "node20",
-      format: "esm",
-      external: ["sqlite3"],
-      banner: {
-        js: `import { createRequire as pcgCreateRequire } from "node:module"; const require = pcgCreateRequire(import.meta.url);`,
-      },
-      logLevel: "silent",
-    });
-    return outfile;
+    const outdir = join(root, "node_modules/.cache", `pcg-test-${process.pid}`);
+    await bundlePcg(root, outdir);
+    return join(outdir, "pcg.mjs");
   })());
 }
 
@@ -66,7 +54,7 @@ export async function child(args: readonly string[], cwd: string, ready: string)
     pid: () => running?.pid,
     start: () =>
       new Promise((resolve, reject) => {
-        const started = spawn(process.execPath, [program, ...args], {
+        const started = spawn(program, args, {
           cwd,
           stdio: ["ignore", "pipe", "pipe"],
         });
@@ -107,7 +95,7 @@ export async function childGateway(folder: string, settings: Record<string, unkn
 export async function pcg(args: readonly string[], cwd: string, env: Record<string, string> = {}) {
   const program = await pcgBundle();
   return new Promise<{ code: number; out: string; err: string }>((resolve) => {
-    const run = spawn(process.execPath, [program, ...args], {
+    const run = spawn(program, args, {
       cwd,
       env: { ...process.env, ...env },
       stdio: ["ignore", "pipe", "pipe"],
