@@ -23,6 +23,7 @@ import {
   type OldDraft,
 } from "./conditions.ts";
 import { pausedCondition } from "./context.ts";
+import { awaitsRemediation } from "./machine-health.ts";
 import { annotations } from "./names.ts";
 
 export interface ControlPlaneSeen {
@@ -52,6 +53,8 @@ export function planReplicas(object: KubeadmControlPlane, seen: ControlPlaneSeen
   const desired = object.spec.replicas;
   if (machines.length === 0)
     return desired > 0 ? { do: "create", first: !seen.world?.initialized } : { do: "nothing" };
+  const broken = machines.find(awaitsRemediation);
+  if (broken && mayRemediate(broken, seen)) return { do: "delete", machine: broken };
   const outdated = machines.filter((m) => !isUpToDate(object, m));
   const surging = machines.length > desired && outdated.length > 0;
   const shrinking = machines.length > desired;
@@ -62,6 +65,13 @@ export function planReplicas(object: KubeadmControlPlane, seen: ControlPlaneSeen
   if (growing) return { do: "create", first: false };
   const [victim = machines[0]] = outdated;
   return victim ? { do: "delete", machine: victim } : { do: "nothing" };
+}
+
+/** KCP gives up on a machine only when others keep the quorum, and one at a time. */
+function mayRemediate(broken: Machine, { machines, world }: ControlPlaneSeen): boolean {
+  if (!world?.initialized || machines.length < 2 || machines.some(isDeleting)) return false;
+  const healthy = machines.filter((m) => m !== broken && !awaitsRemediation(m) && m.status?.nodeRef).length;
+  return healthy >= Math.floor((machines.length - 1) / 2) + 1;
 }
 
 /** Why no machine may be added or removed now. */
@@ -247,7 +257,7 @@ function statusDrafts(object: KubeadmControlPlane, seen: ControlPlaneSeen, initi
     outdated > 0
       ? yes("RollingOut", "RollingOut", `Rolling out ${outdated} not up-to-date replicas`)
       : no("RollingOut", "NotRollingOut"),
-    no("Remediating", "NotRemediating"),
+    remediating(machines),
     machines.length > desired
       ? yes("ScalingDown", "ScalingDown", `Scaling down ${scaling}`)
       : no("ScalingDown", "NotScalingDown"),
@@ -266,6 +276,12 @@ function statusDrafts(object: KubeadmControlPlane, seen: ControlPlaneSeen, initi
       ? yes("Deleting", seen.others > 0 ? "WaitingForWorkersDeletion" : "WaitingForMachineDeletion")
       : no("Deleting", "NotDeleting"),
   ];
+}
+
+function remediating(machines: readonly Machine[]): Draft {
+  const broken = machines.filter(awaitsRemediation).map((m) => m.metadata.name);
+  if (broken.length === 0) return no("Remediating", "NotRemediating");
+  return yes("Remediating", "Remediating", `* Machines ${broken.join(", ")}: OwnerRemediated is False`);
 }
 
 function availability(seen: ControlPlaneSeen, initialized: boolean, count: number): Draft {

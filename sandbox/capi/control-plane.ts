@@ -43,6 +43,7 @@ import {
 } from "./control-plane-status.ts";
 import { controllerOf, follow, later } from "./controller.ts";
 import { addFinalizer, addOwner, dropFinalizer, edit, editStatus, remove } from "./edit.ts";
+import { machineOrder } from "./machine-status.ts";
 import { annotations, byAge, finalizers, isControlPlane } from "./names.ts";
 
 export function controlPlaneController(deps: CapiDeps): Controller {
@@ -191,25 +192,6 @@ async function reportMachines(deps: CapiDeps, seen: ControlPlaneSeen): Promise<v
         };
     });
 }
-
-const machineOrder = [
-  "Available",
-  "Ready",
-  "UpToDate",
-  "BootstrapConfigReady",
-  "InfrastructureReady",
-  "NodeHealthy",
-  "NodeReady",
-  "NodeKubeadmLabelsAndTaintsSet",
-  "APIServerPodHealthy",
-  "ControllerManagerPodHealthy",
-  "SchedulerPodHealthy",
-  "EtcdPodHealthy",
-  "EtcdMemberHealthy",
-  "Updating",
-  "Paused",
-  "Deleting",
-];
 
 async function report(deps: CapiDeps, object: KubeadmControlPlane, seen: ControlPlaneSeen): Promise<void> {
   const fresh = await observeMachines(deps, seen);

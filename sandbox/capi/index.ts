@@ -5,6 +5,7 @@ import type { CapiDeps } from "./context.ts";
 import { controlPlaneController } from "./control-plane.ts";
 import { kubeadmConfigController } from "./kubeadm-config.ts";
 import { machineController } from "./machine.ts";
+import { machineHealthCheckController } from "./machine-health-check.ts";
 import { machineDeploymentController } from "./machine-deployment.ts";
 import { machineSetController } from "./machine-set.ts";
 import { vsphereClusterController } from "./vsphere-cluster.ts";
@@ -32,6 +33,7 @@ export function providerControllers(name: ProviderName, deps: CapiDeps): Control
         machineController(deps),
         machineSetController(deps),
         machineDeploymentController(deps),
+        machineHealthCheckController(deps),
       ];
     case "kubeadm-bootstrap-controller":
       return [kubeadmConfigController(deps)];

@@ -29,6 +29,8 @@ import {
 } from "./context.ts";
 import { controllerOf, follow, later } from "./controller.ts";
 import { addFinalizer, addLabels, dropFinalizer, edit, editStatus, remove } from "./edit.ts";
+import { awaitsRemediation } from "./machine-health.ts";
+import { machineOrder } from "./machine-status.ts";
 import { annotations, byAge, finalizers, withSuffix } from "./names.ts";
 import { machineSetStatus } from "./workers-status.ts";
 
@@ -91,8 +93,7 @@ async function report(
     await editStatus(deps.store, machineKind, keyOf(machine), (o) => {
       const status = (o.status ??= {});
       const draft = { type: "UpToDate", status: "True" as const, reason: "UpToDate" };
-      const order = ["Available", "Ready", "UpToDate"];
-      status.conditions = withConditions(status.conditions, [draft], order, o.metadata.generation, at);
+      status.conditions = withConditions(status.conditions, [draft], machineOrder, o.metadata.generation, at);
     });
 }
 
@@ -102,7 +103,8 @@ async function scale(
   cluster: Cluster,
   machines: readonly Machine[],
 ): Promise<Result> {
-  const living = machines.filter((m) => !isDeleting(m));
+  for (const broken of machines.filter(awaitsRemediation)) await remove(deps.store, machineKind, broken);
+  const living = machines.filter((m) => !isDeleting(m) && !awaitsRemediation(m));
   const missing = object.spec.replicas - living.length;
   for (let i = 0; i < missing; i++) await createWorker(deps, object, cluster);
   for (const victim of victims(living, -missing)) await remove(deps.store, machineKind, victim);

@@ -38,7 +38,8 @@ export interface MachineSeen {
   readonly deleting?: string;
 }
 
-const order = [
+/** The order of a Machine's conditions, whoever writes them. */
+export const machineOrder = [
   "Available",
   "Ready",
   "UpToDate",
@@ -52,6 +53,8 @@ const order = [
   "SchedulerPodHealthy",
   "EtcdPodHealthy",
   "EtcdMemberHealthy",
+  "HealthCheckSucceeded",
+  "OwnerRemediated",
   "Updating",
   "Paused",
   "Deleting",
@@ -73,7 +76,7 @@ export function machineConditions(
 ): Condition[] {
   const { generation } = object.metadata;
   const have = object.status?.conditions;
-  if (seen.paused) return withConditions(have, [paused], order, generation, at);
+  if (seen.paused) return withConditions(have, [paused], machineOrder, generation, at);
   const nodeDrafts = nodeConditions(object, seen);
   const parts: Draft[] = [
     bootstrapCondition(seen),
@@ -83,10 +86,10 @@ export function machineConditions(
     paused,
     seen.deleting ? yes("Deleting", seen.deleting) : no("Deleting", "NotDeleting"),
   ];
-  const list = withConditions(withoutConditions(have, []), parts, order, generation, at);
+  const list = withConditions(withoutConditions(have, []), parts, machineOrder, generation, at);
   const ready = readyCondition(object, list, seen);
   const available = ready.status === "True" ? yes("Available", "Available") : no("Available", "NotReady");
-  const withReady = withConditions(list, [available, ready], order, generation, at);
+  const withReady = withConditions(list, [available, ready], machineOrder, generation, at);
   return withReady.map((condition) => movedBack(condition, seen.node));
 }
 
@@ -186,13 +189,16 @@ function readyCondition(object: Machine, list: readonly Condition[], { deleting 
   const parts = ["BootstrapConfigReady", "InfrastructureReady", "NodeHealthy"].map((type) =>
     part(list, type),
   );
+  const checked = list.some((c) => c.type === "HealthCheckSucceeded")
+    ? [part(list, "HealthCheckSucceeded")]
+    : [];
   const controlPlane = gates
     .filter((type) => !componentConditions.includes(type))
     .map((type) => part(list, type));
   const components = gates
     .filter((type) => componentConditions.includes(type))
     .map((type) => part(list, type));
-  return summary("Ready", [...deletingPart, ...parts, ...controlPlane, ...together(components)]);
+  return summary("Ready", [...deletingPart, ...parts, ...checked, ...controlPlane, ...together(components)]);
 }
 
 /** Components that all say the same are told as one. */
