@@ -13,8 +13,10 @@ import {
   secret,
   vsphereCluster,
   vsphereVM,
+  type SpaSpec,
 } from "#proto";
-import { clusterNames } from "#proto/render/names.ts";
+import { clusterNames, type ClusterNames } from "#proto/render/names.ts";
+import { ensureExists } from "../ensure.ts";
 import { crashing, type Doom } from "../testing/crashing-store.ts";
 import { Datacenter, playCapi } from "../testing/play-capi.ts";
 import { wish } from "../testing/world.ts";
@@ -27,16 +29,24 @@ import type { PivotContext } from "./steps.ts";
 export class PivotLab {
   readonly clock = fakeClock();
   readonly source: OwnedStore = memoryStore({ clock: this.clock });
-  readonly target: OwnedStore = memoryStore({ clock: this.clock });
+  readonly target: OwnedStore;
   readonly dc = new Datacenter();
-  readonly names = clusterNames("u1", "c1");
-  readonly spec = wish();
+  readonly names: ClusterNames;
+  readonly spec: SpaSpec;
   journal: PivotJournal | undefined;
+
+  /** Both sides in memory, unless told; the lab closes them. */
+  constructor({ uid = "u1", target }: { readonly uid?: string; readonly target?: OwnedStore } = {}) {
+    this.target = target ?? memoryStore({ clock: this.clock });
+    this.names = clusterNames(uid, "c1");
+    this.spec = wish({ clusterUid: uid });
+  }
 
   /** The cluster on the source, with one control-plane machine (and worker machines, if wanted). */
   async prepare(): Promise<void> {
     const ns = this.names.namespace;
-    for (const store of [this.source, this.target]) await store.create(namespace, { metadata: { name: ns } });
+    for (const store of [this.source, this.target])
+      await ensureExists(store, namespace, { metadata: { name: ns } });
     await this.source.create(secret, (await this.identity())! as never);
     await this.source.create(inClusterIPPool, {
       metadata: { name: "c1", namespace: ns },
@@ -77,8 +87,9 @@ export class PivotLab {
   }
 
   async play(): Promise<void> {
-    await playCapi(this.source, this.dc);
-    await playCapi(this.target, this.dc);
+    const here = { namespace: this.names.namespace };
+    await playCapi(this.source, this.dc, here);
+    await playCapi(this.target, this.dc, here);
   }
 
   /** The context of a process, doomed or not. */
@@ -149,19 +160,20 @@ export class PivotLab {
   async problems(expected: readonly string[]): Promise<string[]> {
     await this.play();
     const problems: string[] = [];
+    const here = { namespace: this.names.namespace };
     const there = await this.held(this.target);
-    const here = await this.held(this.source);
+    const left = await this.held(this.source);
     if (there.join() !== expected.join()) problems.push(`target holds ${there.join(" ")}`);
-    if (here.length > 0) problems.push(`source still holds ${here.join(" ")}`);
+    if (left.length > 0) problems.push(`source still holds ${left.join(" ")}`);
     if (!(await this.holdsCredential(this.target))) problems.push("the target has no credential");
     if (await this.holdsCredential(this.source)) problems.push("the source kept its credential");
     if (this.dc.made !== 1) problems.push(`${this.dc.made} VMs were made`);
-    const [plane] = (await this.target.list(cluster)).items;
+    const [plane] = (await this.target.list(cluster, here)).items;
     if (plane?.spec.paused) problems.push("the Cluster is still paused");
-    const vm = (await this.target.list(vsphereVM)).items[0];
+    const vm = (await this.target.list(vsphereVM, here)).items[0];
     if (!vm || ![...this.dc.vms.values()].some((v) => v.biosUUID === vm.spec.biosUUID))
       problems.push("the VM is not known");
-    if ((await this.target.list(machine)).items.length !== 1) problems.push("not exactly one Machine");
+    if ((await this.target.list(machine, here)).items.length !== 1) problems.push("not exactly one Machine");
     if ((await readDecision(this.target, this.names.namespace))?.state !== "Active")
       problems.push("the decision is not Active");
     problems.push(...(await this.#strayOwners(this.target)));
