@@ -56,7 +56,7 @@ export async function startSite(deps: SiteDeps, options: SiteOptions, signal: Ab
       signal,
     );
     closers.push(() => plane.close());
-    const apiKey = plane.apiKey ?? new Secret("");
+    const apiKey = plane.apiKey ?? (await plane.newApiKey("site"));
     const client = planeClient({ url: plane.url, ca: plane.caPem, apiKey });
     closers.push(() => client.close());
 

@@ -1,5 +1,5 @@
 // pcg plane: runs the reference plane. pcg plane code: asks it for a pairing code.
-import { writeFile } from "node:fs/promises";
+import { access, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { openGrpcHub, planeOptions, startPlane } from "#plane";
 import { writeContext } from "../context.ts";
@@ -19,6 +19,7 @@ export async function runPlane(world: World, argv: readonly string[]): Promise<v
       publicUrl: settings.publicUrl?.href,
       publicTunnel: settings.publicTunnel?.text,
       names: settings.names,
+      trustedProxies: settings.trustedProxies,
       tenantName: settings.tenantName,
       pairingTtlMs: settings.pairingTtl,
       certificateLifeMs: settings.certificateLife,
@@ -30,10 +31,14 @@ export async function runPlane(world: World, argv: readonly string[]): Promise<v
   );
   const context = join(settings.dataDir, "context.yaml");
   await writeFile(join(settings.dataDir, "ca.pem"), plane.caPem);
-  if (plane.apiKey)
-    await writeContext(context, {
-      plane: { url: plane.url, ca: plane.caPem, apiKey: plane.apiKey.reveal() },
-    });
+  const known = await access(context).then(
+    () => true,
+    () => false,
+  );
+  if (!known) {
+    const apiKey = plane.apiKey ?? (await plane.newApiKey("operator"));
+    await writeContext(context, { plane: { url: plane.url, ca: plane.caPem, apiKey: apiKey.reveal() } });
+  }
   await untilStopped(world.signal, () => plane.close());
 }
 
