@@ -9,7 +9,7 @@ import { openLink, type LinkOptions } from "./client/link.ts";
 import type { Hub, Link, PeerIdentity } from "./link.ts";
 import type { SessionTimes } from "./session/machine.ts";
 import { openHub } from "./server/hub.ts";
-import { testPki, type TestPki } from "./testing-pki.ts";
+import { testPki, type TestPki } from "./test-pki.ts";
 import { grpcDial, type TlsCredentials } from "./transport/grpc-client.ts";
 import { grpcListen } from "./transport/grpc-server.ts";
 

@@ -15,7 +15,7 @@ afterEach(() => rmSync(folder, { recursive: true }));
 
 /** Runs the publisher until it has printed so many numbers, kills it, and says which it printed. */
 async function publishAndKill(database: string, first: number, count: number): Promise<number[]> {
-  const script = fileURLToPath(new URL("./publisher.fixture.ts", import.meta.url));
+  const script = fileURLToPath(new URL("./test-publisher.ts", import.meta.url));
   const child = spawn(process.execPath, ["--import", "tsx", script, database, String(first)], {
     stdio: ["ignore", "pipe", "inherit"],
   });

@@ -1,7 +1,7 @@
 import { connect } from "node:http2";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Fault } from "#core";
-import { testPki, type TestPki } from "../testing-pki.ts";
+import { testPki, type TestPki } from "../test-pki.ts";
 import { transportContract, type TransportPair } from "./contract.ts";
 import { grpcDial, type TlsCredentials } from "./grpc-client.ts";
 import { windowBytes } from "./grpc-line.ts";
