@@ -2,10 +2,13 @@
 // processes only one can create it. It lives from before the IPAddress is created until just after.
 //
 //   V1. Whoever creates an IPAddress holds the reservation, and has looked at all IPAddresses of the pool after winning it.
-//   V2. A reservation goes only after its IPAddress exists, or when its claim is gone (by uid). With V1: the next who wins it sees
-//       that IPAddress.
+//   V2. A reservation goes only when an IPAddress bears the address, or its claim has an IPAddress or is gone (by uid). With V1: the
+//       next who wins it sees that IPAddress.
 //   V3. The name depends on the pool's uid and the address's bits, never on how anybody writes them.
 //   V4. A reservation belongs to a claim by uid: after a crash whoever works on that claim goes on with the same address.
+//   V5. An IPAddress made for a claim that was released meanwhile goes at once: its maker looks at the claim after making it, and who
+//       releases a claim looks for such an IPAddress after releasing it. Until then it may bear the address of a living claim's; no
+//       claim names it.
 import { Fault, isFault, keyText, leases, listAll, matchLabels, type Lease, type ResourceStore } from "#core";
 import type { IPAddressClaim } from "#proto";
 import { addressDigits, type Address } from "./address.ts";

@@ -2,6 +2,7 @@ import {
   deleteIfExists,
   ensureFinalizer,
   Fault,
+  hasFinalizer,
   isDeleting,
   isFault,
   keyOf,
@@ -20,7 +21,7 @@ import type { Desk } from "../desk.ts";
 import type { Reservations } from "../reservation.ts";
 import { poolName, protectAddress, releaseAddress, type Pool, type PoolPlace } from "../words.ts";
 import type { ClaimSeen, Seen } from "./observe.ts";
-import type { ClaimAction } from "./plan.ts";
+import { claimOwner, type ClaimAction } from "./plan.ts";
 
 export interface ActDeps {
   readonly store: ResourceStore;
@@ -75,8 +76,9 @@ async function allocate(
     throw taken;
   }
   if (!isOurs) {
+    let made: IPAddress;
     try {
-      await store.create(ipAddress, addressDraft(claim, place, pool, text));
+      made = await store.create(ipAddress, addressDraft(claim, place, pool, text));
     } catch (error) {
       // Another process finished this very claim. What it made is looked at in the next round.
       if (!isFault(error, "AlreadyExists")) throw error;
@@ -85,6 +87,10 @@ async function allocate(
         cause: error,
       });
     }
+    // The claim may have been released by another process in the meantime: then nobody else would ever release this (V5).
+    const now = await store.get(ipAddressClaim, keyOf(claim));
+    if (now?.metadata.uid !== claim.metadata.uid || !hasFinalizer(now, releaseAddress))
+      await release(store, made);
   }
   await reservations.remove(reservation);
 }
@@ -169,6 +175,9 @@ async function letGo({ store, reservations }: ActDeps, { claim, place, pool }: C
     for (const { claimUid, lease } of await reservations.of(place, pool))
       if (claimUid === claim.metadata.uid) await reservations.remove(lease);
   await removeFinalizer(store, ipAddressClaim, keyOf(claim), releaseAddress);
+  // Another process may have been about to give it an address (V5).
+  const late = await store.get(ipAddress, keyOf(claim));
+  if (late && claimOwner(late)?.uid === claim.metadata.uid) await release(store, late);
 }
 
 function meant(address: IPAddress) {

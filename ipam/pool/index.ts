@@ -17,6 +17,7 @@ import {
   type ResourceStore,
 } from "#core";
 import { ipAddress, ipAddressClaim, type IPAddress } from "#proto";
+import { addressDigits, parseAddress } from "../address.ts";
 import { roomOf, type Room } from "../capacity.ts";
 import { addressesOf } from "../in-use.ts";
 import { isPaused } from "../claim/observe.ts";
@@ -31,7 +32,7 @@ export interface PoolSeen {
   readonly pool: Pool;
   readonly place: PoolPlace;
   readonly inUse: readonly IPAddress[];
-  /** Reservations whose claim is gone or has its address: left behind by a crash. */
+  /** Reservations that no longer serve: their claim is gone or has an address, or an IPAddress bears what they hold. */
   readonly stale: readonly Reservation[];
 }
 
@@ -103,16 +104,22 @@ async function observe(
   const pool = await store.get(kind, key, signal);
   if (!pool) return undefined;
   const place = placeOf(kind, pool);
+  const inUse = await addressesOf(store, place, signal);
+  const borne = new Set(
+    inUse.flatMap(({ spec }) => {
+      const address = parseAddress(spec.address);
+      return address ? [addressDigits(address)] : [];
+    }),
+  );
   const stale: Reservation[] = [];
   for (const reservation of await reservations.of(place, pool, signal)) {
     if (now - Date.parse(reservation.lease.metadata.creationTimestamp) < staleAfterMs) continue;
     const claim = await store.get(ipAddressClaim, reservation.claim, signal);
     const isGone = claim?.metadata.uid !== reservation.claimUid;
-    // A reservation may be in use at this moment by a round that has just created its IPAddress: removing it then is what that
-    // round would do next (V2).
-    if (isGone || (await store.get(ipAddress, reservation.claim, signal))) stale.push(reservation);
+    const isBound = (await store.get(ipAddress, reservation.claim, signal)) !== undefined;
+    if (isGone || isBound || borne.has(reservation.digits)) stale.push(reservation);
   }
-  return { pool, place, inUse: await addressesOf(store, place, signal), stale };
+  return { pool, place, inUse, stale };
 }
 
 async function act(
