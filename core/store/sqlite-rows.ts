@@ -5,6 +5,7 @@ import { Fault } from "../fault.ts";
 import type { Resource } from "../resource/meta.ts";
 import { openDatabase, type Database, type Transaction, type Value } from "../sqlite.ts";
 import { forgotten } from "./memory-rows.ts";
+import { pageStatement } from "./page-statement.ts";
 import {
   placeText,
   withRevision,
@@ -173,8 +174,9 @@ class SqliteRows implements Rows {
 
   async events(after: number, limit: number): Promise<{ events: Logged[]; oldest: number; newest: number }> {
     const [head, ...events] = await this.#db.all<StoredEvent & { oldest: number }>(
-      `SELECT max(revision) AS revision, min(revision) AS oldest, 'Start' AS type, '' AS resource, '' AS namespace,
-              '' AS name, NULL AS object, NULL AS before, NULL AS before_revision FROM events
+      `SELECT (SELECT max(revision) FROM events) AS revision, (SELECT min(revision) FROM events) AS oldest,
+              'Start' AS type, '' AS resource, '' AS namespace, '' AS name,
+              NULL AS object, NULL AS before, NULL AS before_revision
        UNION ALL
        SELECT * FROM (SELECT revision, NULL, type, resource, namespace, name, object, before, before_revision
                       FROM events WHERE revision > ? AND revision > 1 ORDER BY revision LIMIT ?)`,
@@ -236,45 +238,4 @@ function selectRows(count: number): string {
 
 function columns(place: Place): [string, string, string] {
   return [place.resource, place.namespace, place.name];
-}
-
-/** One statement, so that the page, its revision and what the log still remembers belong to one moment. */
-function pageStatement(query: PageQuery): { sql: string; values: Value[] } {
-  const where: string[] = [];
-  const matching: Value[] = [];
-  for (const column of ["resource", "namespace", "name"] as const) {
-    const value = query[column];
-    if (value === undefined) continue;
-    where.push(`${column} = ?`);
-    matching.push(value);
-  }
-  if (query.after) {
-    where.push("(resource, namespace, name) > (?, ?, ?)");
-    matching.push(...columns(query.after));
-  }
-  const filter = where.map((each) => `AND ${each}`).join(" ");
-  const values: Value[] = [];
-  let rows: string;
-  if (query.at === undefined) {
-    rows = `SELECT resource, namespace, name, revision, NULL AS oldest, object FROM resources WHERE true ${filter}`;
-    values.push(...matching);
-  } else {
-    // What has not changed since, and what has, as it was before the first change since.
-    rows = `SELECT resource, namespace, name, revision, NULL AS oldest, object FROM resources
-            WHERE revision <= ? ${filter}
-            UNION ALL
-            SELECT resource, namespace, name, before_revision, NULL, before
-            FROM (SELECT resource, namespace, name, before_revision, before, min(revision)
-                  FROM events WHERE revision > ? ${filter} GROUP BY resource, namespace, name)
-            WHERE before IS NOT NULL`;
-    values.push(query.at, ...matching, query.at, ...matching);
-  }
-  values.push(query.limit ?? -1);
-  return {
-    sql: `SELECT '' AS resource, '' AS namespace, '' AS name, max(revision) AS revision, min(revision) AS oldest,
-                 NULL AS object FROM events
-          UNION ALL
-          SELECT * FROM (${rows} ORDER BY resource, namespace, name LIMIT ?)`,
-    values,
-  };
 }
