@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { openDatabase, type Database } from "#core";
 import { fakeClock } from "#core/time/fake-clock.ts";
 import type { ClusterEvent } from "#proto";
+import { randomFrom } from "./testing/random.ts";
 import { eventRing, eventsKept, memoryEventShelf, type EventShelf } from "./events.ts";
 import { eventMigration, sqliteEventShelf } from "./sqlite-events.ts";
 
@@ -16,7 +17,7 @@ function shelfContract(name: string, make: () => Promise<{ shelf: EventShelf; cl
       eventRing({
         shelf: made.shelf,
         clock,
-        random: Math.random,
+        random: randomFrom(7),
         tell: (event) =>
           line === "up" ? Promise.resolve(void told.push(event)) : Promise.reject(new Error("disk full")),
       });

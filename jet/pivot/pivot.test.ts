@@ -4,6 +4,7 @@ import { Fault, type Kind, type ResourceStore } from "#core";
 import { cluster, ipAddress, ipAddressClaim, machine, secret, vsphereVM } from "#proto";
 import { words } from "#proto/render/names.ts";
 import { Crash, Doom } from "../testing/crashing-store.ts";
+import { randomFrom } from "../testing/random.ts";
 import { runPivot, requestRollBack, pivotStep } from "./engine.ts";
 import { activeSide, pivotSteps, placeOf, type Direction } from "./journal.ts";
 import { PivotLab } from "./lab.ts";
@@ -19,15 +20,6 @@ async function finish(lab: PivotLab, direction: Direction = "ToWorkload"): Promi
     await lab.clock.advance(1_000);
   }
   throw new Error(`never done: ${JSON.stringify(lab.journal)}`);
-}
-
-/** Numbers in [0, 1) that follow from the seed. */
-function randomFrom(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return state / 2 ** 32;
-  };
 }
 
 let lab: PivotLab;

@@ -212,7 +212,7 @@ async function pivot(actor: Actor, seen: SpaSeen, direction: Direction, signal: 
   } else if (have && have.direction !== direction) {
     throw new Fault("Conflict", `a pivot ${have.direction} is under way`);
   }
-  const ctx = pivotContext(actor, seen, direction, journal);
+  const ctx = pivotContext(actor, seen, direction, journal, signal);
   const end = await runPivot(ctx, signal, (advance) => tellStep(events, seen, advance));
   if (end.kind !== "waiting") return;
   throw new Waiting(end.reason, `${end.journal.step}: ${end.message}`, {
@@ -222,7 +222,13 @@ async function pivot(actor: Actor, seen: SpaSeen, direction: Direction, signal: 
   });
 }
 
-function pivotContext(actor: Actor, seen: SpaSeen, direction: Direction, journal: JournalPort): PivotContext {
+function pivotContext(
+  actor: Actor,
+  seen: SpaSeen,
+  direction: Direction,
+  journal: JournalPort,
+  signal: AbortSignal,
+): PivotContext {
   const { deps, images } = actor;
   const workload = workloadOf(seen);
   const out = direction === "ToWorkload";
@@ -244,7 +250,7 @@ function pivotContext(actor: Actor, seen: SpaSeen, direction: Direction, journal
                 biosUUIDs: uuids.map((u) => u.toLowerCase()),
                 names: [],
               },
-              AbortSignal.timeout(60_000),
+              signal,
             );
             const known = new Set(vms.map((vm) => vm.biosUUID.toLowerCase()));
             return uuids.filter((uuid) => !known.has(uuid.toLowerCase()));

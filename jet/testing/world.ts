@@ -31,6 +31,7 @@ import type { z } from "zod";
 import { acceptDesired, makeJet, memoryEventShelf, type Cloud, type JetDeps } from "../index.ts";
 import { modify } from "../ensure.ts";
 import { readDecision } from "../pivot/decision.ts";
+import { randomFrom } from "./random.ts";
 import { Datacenter, playCapi, playClaim } from "./play-capi.ts";
 import { clusterApiKinds } from "#proto";
 
@@ -79,6 +80,7 @@ export class World {
   jetStore: JetDeps["store"] = this.gateway;
   wrapWorkload: (store: OwnedStore) => OwnedStore = (store) => store;
   #controller: Controller | undefined;
+  readonly #random = randomFrom(1);
 
   cloud(password: string): Cloud {
     const knobs = this.knobs;
@@ -154,7 +156,7 @@ export class World {
       crds: () => [],
       clock: this.clock,
       log: silentLogger,
-      random: Math.random,
+      random: this.#random,
     };
   }
 
