@@ -54,6 +54,7 @@ describe("a session", () => {
     const client = at.client();
     await client.checkLogin();
     at.sim.knobs.expireSessions();
+    at.sim.knobs.latency("Login", 100);
     await Promise.all(Array.from({ length: 10 }, () => client.checkLogin()));
     expect(at.sim.knobs.calls("Login")).toBe(2);
     expect(at.sim.knobs.sessions()).toBe(1);

@@ -176,6 +176,26 @@ describe("the datacenter", () => {
     expect(hosts.map((vm) => vm.host)).toEqual(["C0-H0", "C0-H1", "C0-H2"]);
   });
 
+  test("takes many clones at once, each once, and one of two with the same name", async () => {
+    const request = await at.cloneOf(client, "twin");
+    const many = Array.from({ length: 30 }, (_, index) =>
+      client.vms.clone({ ...request, name: `many-${index}` }),
+    );
+    const twins = await Promise.allSettled([client.vms.clone(request), client.vms.clone(request)]);
+    await Promise.all(many);
+    expect(twins.map(({ status }) => status).sort()).toEqual(["fulfilled", "rejected"]);
+    expect(twins.find(({ status }) => status === "rejected")).toMatchObject({
+      reason: { code: "AlreadyExists" },
+    });
+    const machines = at.sim.vms().filter((vm) => !vm.template);
+    expect(machines).toHaveLength(31);
+    expect(new Set(machines.map((vm) => vm.biosUuid)).size).toBe(31);
+    expect(new Set(machines.flatMap((vm) => vm.cards.map((card) => card.mac))).size).toBe(31);
+    const load = ["C0-H0", "C0-H1", "C0-H2"].map((host) => machines.filter((vm) => vm.host === host).length);
+    expect(Math.max(...load) - Math.min(...load)).toBeLessThanOrEqual(1);
+    expect(at.sim.knobs.calls("Login")).toBe(1);
+  });
+
   test("places nothing on a host that is down or in maintenance", async () => {
     at.sim.knobs.setHost("C0-H0", "down");
     at.sim.knobs.setHost("C0-H1", "maintenance");
