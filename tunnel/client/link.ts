@@ -207,32 +207,31 @@ class DialledLink implements Link {
     const { clock, dial } = this.#deps;
     const dialMs = this.#options.dialMs ?? 10_000;
     const giveUp = new AbortController();
+    const over = new AbortController(); // lets go of timer and listener
     const abandoned = new Promise<never>((_, reject) => {
       const give = (fault: Fault) => {
-        giveUp.abort(fault);
         reject(fault);
+        giveUp.abort(fault);
       };
-      const timer = clock.after(dialMs, () =>
-        give(new Fault("TimedOut", `dialling the plane took more than ${dialMs} ms`)),
-      );
+      const tooLong = new Fault("TimedOut", `dialling the plane took more than ${dialMs} ms`);
+      const cancel = clock.after(dialMs, () => give(tooLong));
       const stopped = () => give(new Fault("Cancelled", "the link is closing"));
-      giveUp.signal.addEventListener("abort", timer, { once: true });
+      over.signal.addEventListener("abort", cancel, { once: true });
       if (this.#stop.signal.aborted) stopped();
-      else this.#stop.signal.addEventListener("abort", stopped, { once: true, signal: giveUp.signal });
+      else this.#stop.signal.addEventListener("abort", stopped, { once: true, signal: over.signal });
     });
-    abandoned.catch(() => {});
+    abandoned.catch(() => {}); // the race below may be over before
     const dialled = dial(giveUp.signal);
     try {
-      const transport = await Promise.race([dialled, abandoned]);
-      giveUp.abort(); // only to let go of timer and listener; the dial is over
-      return transport;
+      return await Promise.race([dialled, abandoned]);
     } catch (error) {
       dialled.then(
         (late) => late.abort(), // E3: a dial that ignores its signal
         () => {},
       );
-      giveUp.abort();
       throw error;
+    } finally {
+      over.abort();
     }
   }
 

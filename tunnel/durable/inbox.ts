@@ -32,6 +32,9 @@ export interface InboxOptions {
 
 export const defaultInboxOptions: Omit<InboxOptions, "window"> = { slowMs: 250, maxStored: 100_000 };
 
+/** A call this long is worth a warning. */
+const hungMs = 60_000;
+
 const retry = { baseMs: 1_000, capMs: 60_000, jitter: 0.5 };
 
 export interface InboxDeps {
@@ -302,10 +305,14 @@ export class Inbox {
     const handler = this.#deps.handlerOf(lane.topic);
     if (!handler) return;
     lane.running = { message, entry };
-    const notSlow = this.#deps.clock.after(this.#options.slowMs, () => {
+    let notSlow = this.#deps.clock.after(this.#options.slowMs, () => {
       lane.slow = true;
       if (entry && entry.seq > 0) this.#store(lane, entry, message);
       this.#storeQueue(lane); // I3
+      notSlow = this.#deps.clock.after(hungMs, () => {
+        const { topic, key, seq } = message;
+        this.#deps.log.warn("a handler does not return; its topic waits", { topic, key, seq, forMs: hungMs });
+      });
     });
     const ended = (failure: unknown) => {
       notSlow();

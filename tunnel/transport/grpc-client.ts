@@ -2,9 +2,10 @@
 // certificate is used from the next connection on.
 import { credentials as tls, status as codes, type StatusObject, type ServiceError } from "@grpc/grpc-js";
 import { isIP } from "node:net";
-import { checkServerIdentity } from "node:tls";
+import { checkServerIdentity, createSecureContext } from "node:tls";
 import { Fault, type Secret } from "#core";
 import { TunnelServiceClient } from "#proto/generated/tunnel/link.ts";
+import { explain } from "./grpc-explain.ts";
 import { commonOptions, GrpcLine, windowBytes } from "./grpc-line.ts";
 import { maxFrameBytes, type Dial } from "./transport.ts";
 
@@ -72,7 +73,8 @@ function hostOf(address: string): string {
 
 function channelCredentials({ cert, key, ca }: TlsCredentials, host: string) {
   try {
-    return tls.createSsl(Buffer.from(ca), Buffer.from(key.reveal()), Buffer.from(cert), {
+    const context = createSecureContext({ ca, key: key.reveal(), cert, minVersion: "TLSv1.3" });
+    return tls.createFromSecureContext(context, {
       checkServerIdentity: (_, certificate) => checkServerIdentity(host, certificate),
     });
   } catch (error) {
@@ -85,8 +87,5 @@ function channelCredentials({ cert, key, ca }: TlsCredentials, host: string) {
 
 function faultOf(status: Pick<StatusObject, "code" | "details">, address: string): Fault {
   const code = status.code === codes.UNAUTHENTICATED ? "Unauthorized" : "Unavailable";
-  return new Fault(
-    code,
-    `the plane at ${address}: ${status.details || (codes[status.code] ?? "no reason given")}`,
-  );
+  return new Fault(code, `the plane at ${address}: ${explain(status.details)}`);
 }
