@@ -73,6 +73,16 @@ function shelfContract(name: string, make: () => Promise<{ shelf: EventShelf; cl
       expect(told.map((e) => e.id)).toEqual(ids);
     });
 
+    it("are told in order even when one could not be told at first", async () => {
+      const one = ring();
+      line = "down";
+      await one.say("u1", happened("a"));
+      await one.say("u1", happened("b"));
+      line = "up";
+      await one.say("u1", happened("c"));
+      expect(told.map((e) => e.message)).toEqual(["a", "b", "c"]);
+    });
+
     it(`are the last ${eventsKept}`, async () => {
       const one = ring();
       const letters = (n: number) => [...String(n)].map((d) => "abcdefghij"[Number(d)]).join("");

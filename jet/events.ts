@@ -3,6 +3,7 @@
 //   E1. An event has a unique id, made before it is stored; the plane keeps an event once, however often it is told.
 //   E2. Stored first, told afterwards; what was stored and not told is told at the next start, in order.
 //   E3. A merged event is not told again.
+//   E4. Told in order: while an event of a cluster cannot be told, later ones of it wait behind it.
 import { formatTime, type Clock } from "#core";
 import type { ClusterEvent } from "#proto";
 import { masked } from "./milestones.ts";
@@ -69,6 +70,15 @@ export function eventRing({ shelf, tell, clock, random }: EventRingDeps): EventR
     await shelf.put([{ ...event, told: true }]);
   }
 
+  /** E4. What cannot be told now is told with the next event, or at the next start (E2). */
+  async function passAll(events: readonly StoredEvent[]): Promise<void> {
+    try {
+      for (const event of events) await pass(event);
+    } catch {
+      // The outlet's owner logs why; nothing is lost.
+    }
+  }
+
   return {
     say: (clusterUid, draft) =>
       inOrder(clusterUid, async () => {
@@ -95,11 +105,14 @@ export function eventRing({ shelf, tell, clock, random }: EventRingDeps): EventR
         };
         await shelf.put([event]);
         if (have.length + 1 > eventsKept) await shelf.trim(clusterUid, sequence - eventsKept);
-        await pass(event).catch(() => {}); // E2: the next start tells it
+        await passAll([...have.filter((old) => !old.told), event]);
       }),
     read: (clusterUid) => shelf.load(clusterUid),
     async catchUp() {
-      for (const event of await shelf.untold()) await pass(event);
+      const uids = new Set((await shelf.untold()).map((event) => event.clusterUid));
+      for (const uid of uids) {
+        await inOrder(uid, async () => passAll((await shelf.load(uid)).filter((event) => !event.told)));
+      }
     },
   };
 }

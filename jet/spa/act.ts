@@ -109,7 +109,7 @@ export async function actSpa(
           ...here,
           labels: { [words.clusterUid]: names.uid, [words.stays]: "true" },
         },
-        data: { value: encode64(seen.kubeconfig.made ?? "") },
+        data: { value: encode64(action.text.reveal()) },
       };
       await ensureHolds(store, secret, draft);
       return;

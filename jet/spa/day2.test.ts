@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { inClusterIPPool, ipAddressClaim, spectroCluster } from "#proto";
+import { encode64, inClusterIPPool, ipAddressClaim, secret, secretText, spectroCluster } from "#proto";
 import { wish, World } from "../testing/world.ts";
 
 let world: World;
@@ -86,5 +86,20 @@ describe("the health of a running cluster", () => {
       expect(await healthy()).toMatchObject({ status });
     }
     expect((await world.spa())?.status?.state).toBe("Running");
+  });
+});
+
+describe("the gateway's copy of the kubeconfig", () => {
+  it("follows the cluster's own, whose certificate is renewed there", async () => {
+    await running(8);
+    const key = { namespace: "cluster-u1", name: "c1-kubeconfig" };
+    const own = (await world.workload.get(secret, key))!;
+    await world.workload.update(secret, { ...own, data: { value: encode64("renewed") } });
+    await world.round();
+    const kept = await world.gateway.get(secret, {
+      namespace: "cluster-u1",
+      name: "pcg-workload-kubeconfig",
+    });
+    expect(secretText(kept, "value")).toBe("renewed");
   });
 });

@@ -87,6 +87,7 @@ export type WorkloadSeen =
       readonly spectroCluster: SpectroCluster | undefined;
       /** Only looked at where the workload cluster owns its objects. */
       readonly identity: SecretObject | undefined;
+      readonly kubeconfig: string | undefined;
       readonly childPools: readonly Resource[];
     };
 
@@ -362,6 +363,10 @@ async function readWorkload(
         deployments,
         spectroCluster: await optional(store.get(spectroCluster, { ...here, name: names.cluster }, limit)),
         identity,
+        kubeconfig:
+          side === "workload"
+            ? secretText(await store.get(secret, { ...here, name: names.kubeconfig }, limit), "value")
+            : undefined,
         childPools: side === "workload" ? (await store.list(inClusterIPPool, here, limit)).items : [],
       };
     });

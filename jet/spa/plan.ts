@@ -8,7 +8,7 @@
 //   L2. The four kinds are written before the Cluster, which comes last: Cluster API then finds all it refers to at its first look,
 //       and not at its next pass 30 s later.
 //   L3. Once a cluster has objects, its wish is not judged again: what exists is Cluster API's to drive.
-import type { ConditionDraft, Draft, Kind, Resource } from "#core";
+import { Secret, type ConditionDraft, type Draft, type Kind, type Resource } from "#core";
 import {
   cluster,
   conditionsOf,
@@ -59,7 +59,7 @@ export type SpaAction =
       readonly hold?: boolean;
     }
   | { readonly do: "delete"; readonly kind: Kind; readonly namespace?: string; readonly name: string }
-  | { readonly do: "keep kubeconfig" }
+  | { readonly do: "keep kubeconfig"; readonly text: Secret }
   | { readonly do: "install" }
   | { readonly do: "deliver"; readonly desired: DesiredState; readonly counter: number }
   | { readonly do: "pivot"; readonly direction: "ToWorkload" | "ToGateway" }
@@ -415,7 +415,7 @@ function waitFor(seen: SpaSeen, type: string, reason: string, idle: string): Sta
 function kubeconfig(seen: SpaSeen): Stage {
   const type = "KubeConfigReady";
   const { made, kept } = seen.kubeconfig;
-  const toKeep = made !== undefined && made !== kept ? ([{ do: "keep kubeconfig" }] as const) : [];
+  const toKeep = made !== undefined && made !== kept ? [keep(made)] : [];
   if (!made && !kept) {
     return {
       kind: "open",
@@ -433,6 +433,10 @@ function kubeconfig(seen: SpaSeen): Stage {
     conditions: [condition(type, "False", "EndpointNotAnswering", trouble.message)],
     trouble,
   };
+}
+
+function keep(text: string): SpaAction {
+  return { do: "keep kubeconfig", text: new Secret(text) };
 }
 
 /** That the cluster's API does not answer, as a trouble. */
@@ -605,6 +609,8 @@ export function gatewayUpkeep(seen: SpaSeen): SpaAction[] {
 function upkeepActions(seen: SpaSeen): SpaAction[] {
   if (seen.side !== "workload" || seen.workload.kind !== "reachable") return [];
   const actions: SpaAction[] = [];
+  const { kubeconfig: renewed } = seen.workload;
+  if (renewed !== undefined && renewed !== seen.kubeconfig.kept) actions.push(keep(renewed)); // its certificate lasts a year
   const identity = identityOf(seen);
   if (identity && !includes(seen.workload.identity, { data: identity.data })) {
     actions.push({ do: "apply", on: "workload", kind: secret, object: identity, hold: true }); // L1: this side owns the cluster
