@@ -72,8 +72,9 @@ async function answer(
   about: { -readonly [P in keyof About]: About[P] },
   closing: AbortSignal,
 ): Promise<void> {
-  const url = new URL(request.url ?? "/", "http://server");
-  const route = routeOf(url.pathname);
+  const [path = "", ...search] = (request.url ?? "/").split("?");
+  const query = new URLSearchParams(search.join("?"));
+  const route = routeOf(path);
   if (!route) throw nowhere();
   if (!face.doors.token && !face.doors.certificates && !isLocalHost(request.headers.host)) {
     throw new Fault("Forbidden", "this API is served to programs on this machine only, under its own name");
@@ -86,7 +87,7 @@ async function answer(
     (each) => each.group === route.group && each.version === route.version && each.plural === route.plural,
   );
   if (asked && caller) return answerReview(face, asked.kind, caller, request, response);
-  const ask = askOf(face, route, url.searchParams);
+  const ask = askOf(face, route, query);
   about.kind = ask.kind;
   if (ask.key) about.name = ask.key.name;
   const form = formOf(request.headers.accept);

@@ -9,7 +9,16 @@ import { isBuiltIn } from "./kinds.ts";
 import { dryRun, flag } from "./options.ts";
 import { isMembers, jsonPatch, mergePatch, strategicPatch } from "./patch.ts";
 import { badRequest, Refusal } from "./problem.ts";
-import { checkFields, checkIdentity, create, write, type Answer, type Ask, type Desk } from "./verbs.ts";
+import {
+  checkFields,
+  checkIdentity,
+  create,
+  readObject,
+  write,
+  type Answer,
+  type Ask,
+  type Desk,
+} from "./verbs.ts";
 
 type Way = "merge" | "json" | "strategic" | "apply";
 
@@ -65,8 +74,7 @@ async function patchOnce(desk: Desk, ask: Ask & { key: Key }, way: Way, body: un
     throw new Fault("NotFound", `${kind.plural} "${key.name}" not found`);
   }
   const next = way === "apply" ? applied(desk, ask, current, body) : patched(way, current, body);
-  if (!isMembers(next) || !isMembers(next["metadata"])) throw badRequest("the patch leaves no object");
-  const object = next as unknown as Resource;
+  const object = readObject(kind, next);
   checkIdentity(object, key);
   if (!current)
     return create(desk, { ...ask, ...(key.namespace ? { namespace: key.namespace } : {}), body: object });

@@ -17,6 +17,7 @@ import {
   selecting,
   whole,
 } from "./options.ts";
+import { readMetadata } from "./metadata.ts";
 import { isMembers } from "./patch.ts";
 import { badRequest, deleted, Refusal, type StatusBody } from "./problem.ts";
 
@@ -96,7 +97,7 @@ export async function list(desk: Desk, ask: Ask): Promise<Answer> {
 export async function create(desk: Desk, ask: Ask): Promise<Answer> {
   const { kind, namespace, query } = ask;
   if (kind.namespaced && namespace === undefined) throw notHere("POST");
-  const draft = readObject(ask);
+  const draft = readObject(kind, ask.body);
   if (namespace !== undefined) {
     if (draft.metadata.namespace && draft.metadata.namespace !== namespace) throw otherNamespace();
     draft.metadata.namespace = namespace;
@@ -118,7 +119,7 @@ async function born(desk: Desk, kind: Kind, draft: Resource): Promise<Resource> 
 
 export async function update(desk: Desk, ask: Ask & { key: Key }): Promise<Answer> {
   const { kind, key, query } = ask;
-  const object = readObject(ask);
+  const object = readObject(kind, ask.body);
   checkIdentity(object, key);
   if (kind.namespaced) object.metadata.namespace = key.namespace!;
   if (!object.metadata.resourceVersion && !isBuiltIn(kind)) {
@@ -176,18 +177,26 @@ export async function removeAll(desk: Desk, ask: Ask): Promise<Answer> {
   return found;
 }
 
-/** The body as an object of this kind. */
-function readObject({ kind, body }: Ask): Resource {
+/** The body as an object of this kind, whose metadata has the right types. BadRequest. */
+export function readObject(kind: Kind, body: unknown): Resource {
   if (!isMembers(body)) throw badRequest("the body must be one object");
-  const meta = body["metadata"] ?? {};
-  if (!isMembers(meta)) throw badRequest("metadata must be an object");
   const [apiVersion, name] = [body["apiVersion"] ?? apiVersionOf(kind), body["kind"] ?? kind.kind];
   if (apiVersion !== apiVersionOf(kind) || name !== kind.kind) {
     throw badRequest(
-      `the object provided is a ${String(name)} of ${String(apiVersion)}, but this address holds ${kind.kind} of ${apiVersionOf(kind)}`,
+      `the object provided is a ${text(name)} of ${text(apiVersion)}, but this address holds ${kind.kind} of ${apiVersionOf(kind)}`,
     );
   }
-  return { ...body, apiVersion, kind: name, metadata: { ...meta } } as unknown as Resource;
+  const metadata = readMetadata(body["metadata"]);
+  if (typeof metadata === "string") {
+    throw badRequest(
+      `${kind.kind} in version "${kind.version}" cannot be handled as a ${kind.kind}: ${metadata}`,
+    );
+  }
+  return { ...body, apiVersion, kind: name, metadata } as unknown as Resource;
+}
+
+function text(value: unknown): string {
+  return typeof value === "string" ? value : JSON.stringify(value);
 }
 
 /** The object in the body must be the one in the path. */
