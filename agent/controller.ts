@@ -29,13 +29,16 @@ import type { AgentDeps, AgentOptions } from "./ports.ts";
 import { agentEvents } from "./events.ts";
 import { modifyStatus } from "./status.ts";
 
+/** An unchanged status is told again after so long: before it has enrolled, the agent's outlet leads nowhere. */
+const tellAgainMs = 60_000;
+
 export function agentController(
   deps: AgentDeps,
   { namespace, clusterUid, version }: AgentOptions,
 ): Controller {
   const { store, clock, log } = deps;
   const say = agentEvents(deps, clusterUid);
-  let told: ClusterStatus | undefined;
+  let told: { readonly status: ClusterStatus; readonly at: number } | undefined;
 
   async function observe(key: Key): Promise<AgentSeen | undefined> {
     const spc = await store.get(spectroCluster, key);
@@ -91,9 +94,10 @@ export function agentController(
     for (const event of changesOf(seen.spc, after)) await say(event);
     if (!plan.active || !deps.outlet) return; // whoever does not own the cluster does not speak for it
     const status = clusterStatus(after, plan, version);
-    if (sameJson(told, status)) return;
+    const at = clock.now();
+    if (told && sameJson(told.status, status) && at - told.at < tellAgainMs) return;
     await deps.outlet.status(status);
-    told = status;
+    told = { status, at };
   }
 
   const whole: Follow["affects"] = async (object) => {
@@ -125,7 +129,7 @@ export function agentController(
     ),
     concurrency: 1,
     backoff: { baseMs: 100, capMs: 60_000 },
-    resyncMs: 60_000,
+    resyncMs: tellAgainMs,
   };
 }
 

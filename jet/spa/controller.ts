@@ -36,13 +36,16 @@ import { planDeletion } from "./plan-delete.ts";
 import { planCluster, type SpaPlan } from "./plan.ts";
 import { clusterStatus, reportSpa } from "./report.ts";
 
+/** An unchanged status is told again after so long: an outlet may have led nowhere for a moment. */
+const tellAgainMs = 5 * 60_000;
+
 export function spaController(deps: JetDeps, options: JetOptions, events: EventRing): Controller {
   const images: InstallImages = { ...defaultImages, ...options.images };
   const systemNamespace = options.systemNamespace ?? "pcg-system";
   const backoff = options.backoff ?? { baseMs: 5_000, capMs: 300_000 };
   const busyMs = options.busyPollMs ?? 1_000;
   const memory = new Map<string, { question: string; at: number; answer: CloudSeen }>();
-  const told = new Map<string, ClusterStatus>();
+  const told = new Map<string, { readonly status: ClusterStatus; readonly at: number }>();
   const observer = {
     deps,
     options: { systemNamespace, images, workloadTimeoutMs: options.workloadTimeoutMs ?? 10_000 },
@@ -105,12 +108,14 @@ export function spaController(deps: JetDeps, options: JetOptions, events: EventR
     return undefined;
   }
 
-  /** The plane gets every change once, and the whole once more after a restart. */
+  /** The plane gets every change once, and the whole once more after a restart and now and then. */
   async function tell(key: Key, object: Spa): Promise<void> {
     const status = clusterStatus(object);
-    if (sameJson(told.get(keyText(key)), status)) return;
+    const last = told.get(keyText(key));
+    const at = deps.clock.now();
+    if (last && sameJson(last.status, status) && at - last.at < tellAgainMs) return;
     await deps.outlet.status(status);
-    told.set(keyText(key), status);
+    told.set(keyText(key), { status, at });
   }
 
   function waitMs(plan: SpaPlan, failure: Fault | undefined, after: Spa): number {
