@@ -1,5 +1,5 @@
 // The gateway's own vCenter account: from the configuration into the one Secret that Jet copies for each cluster.
-import { Fault, Secret, type ResourceStore } from "#core";
+import { Fault, type ResourceStore, type Secret } from "#core";
 import { applyObject } from "#core/store/helpers.ts";
 import { encode64, namespace, secret, type SpaSpec } from "#proto";
 

@@ -1,5 +1,5 @@
 // What was started is ended: first the signal, then whatever was promised to stop, then what was opened, in reverse order.
-import type { Logger } from "#core";
+import { linkAbort, type Logger } from "#core";
 import type { Leadership } from "#core/controller/leadership.ts";
 
 export interface Ending {
@@ -16,15 +16,14 @@ export interface Ending {
 }
 
 export function closer(outer: AbortSignal, log: Logger): Ending {
-  const own = new AbortController();
-  const signal = AbortSignal.any([outer, own.signal]);
+  const { signal, abort } = linkAbort(outer);
   const owned: { close(): Promise<unknown> }[] = [];
   const waited: Promise<unknown>[] = [];
   let closing: Promise<void> | undefined;
 
   const close = () => (closing ??= closeAll());
   async function closeAll(): Promise<void> {
-    own.abort();
+    abort();
     await Promise.allSettled(waited);
     for (const thing of owned.reverse()) {
       await thing.close().catch((error: unknown) => log.warn("something did not close well", { error }));

@@ -10,6 +10,7 @@ import {
   Fault,
   formatTime,
   isFault,
+  linkAbort,
   openDatabase,
   runControllers,
   sleep,
@@ -26,7 +27,7 @@ import { eventMigration, makeJet, sqliteEventShelf, type Pools, type StoredEvent
 import { desiredClusterTopic } from "#proto";
 import type { Link } from "#tunnel";
 import { pair, validity, type Identity } from "#tunnel/identity/index.ts";
-import { vsphereSessions } from "#vsphere";
+import { vsphereSessions, type VsphereClient } from "#vsphere";
 import { cloudOf, keepAccount, passwordOf, type VcenterAccount } from "./account.ts";
 import { vsphereClouds } from "./cloud.ts";
 import { crdObjects } from "./crds.ts";
@@ -138,10 +139,7 @@ export async function startGateway(
       controlPlaneMode: options.controlPlane.mode,
       ...identityFacts(line.identity()),
       ...(await linkFacts(line.link())),
-      vcenter: await client.checkLogin(AbortSignal.any([signal, AbortSignal.timeout(10_000)])).then(
-        () => ({ server: account.server, reachable: true }),
-        (error: Error) => ({ server: account.server, reachable: false, message: error.message }),
-      ),
+      vcenter: await vcenterFacts(client, account.server, deps, signal),
       controllers: running.health(),
       memoryMiB: Math.round(deps.memory() / 2 ** 20),
     });
@@ -210,7 +208,10 @@ async function openStore(
   seal: Seal,
 ): Promise<OwnedStore> {
   const { mode, kubeconfig } = options.controlPlane;
-  if (mode === "sandbox") return sqliteStore(join(options.dataDir, "store.db"), { clock, seal });
+  if (mode === "sandbox") {
+    // The lock makes this process the file's only one: no need to look for the writes of others.
+    return sqliteStore(join(options.dataDir, "store.db"), { clock, log, seal, pollMs: 0 });
+  }
   if (kubeconfig === undefined) {
     throw new Fault(
       "Invalid",
@@ -282,6 +283,27 @@ function parentPools(store: OwnedStore): Pools {
       }
     },
   };
+}
+
+const vcenterPatienceMs = 10_000;
+
+async function vcenterFacts(
+  client: VsphereClient,
+  server: string,
+  { clock }: GatewayDeps,
+  signal: AbortSignal,
+) {
+  const patience = linkAbort(signal);
+  const cancel = clock.after(vcenterPatienceMs, patience.abort);
+  try {
+    await client.checkLogin(patience.signal);
+    return { server, reachable: true };
+  } catch (error) {
+    return { server, reachable: false, message: Fault.from(error).message };
+  } finally {
+    cancel();
+    patience.unlink();
+  }
 }
 
 async function linkFacts(link: Link | undefined): Promise<Pick<PulseFacts, "link">> {
