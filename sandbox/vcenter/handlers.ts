@@ -13,7 +13,8 @@ import { content } from "./service.ts";
 import { SimCollector } from "./sim-collector.ts";
 import { userSession, type SimSession, type SimSessions } from "./sim-sessions.ts";
 import type { SimTasks } from "./sim-tasks.ts";
-import type { MachineEntity, World } from "./world.ts";
+import type { MachineEntity } from "./entities.ts";
+import type { World } from "./world.ts";
 
 export interface Deps {
   readonly clock: Clock;

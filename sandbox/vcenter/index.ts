@@ -9,7 +9,9 @@ import { Rights } from "./rights.ts";
 import { listen } from "./server.ts";
 import { SimSessions } from "./sim-sessions.ts";
 import { SimTasks } from "./sim-tasks.ts";
-import { World, worldOf, type MachineEntity, type VcenterState } from "./world.ts";
+import type { MachineEntity, VcenterState } from "./entities.ts";
+import { World } from "./world.ts";
+import { worldOf } from "./build-world.ts";
 
 export { defaultInventory } from "./inventory-model.ts";
 export type {
@@ -23,7 +25,7 @@ export type {
 export type { Identity } from "./identity.ts";
 export type { VcenterKnobs } from "./knobs.ts";
 export type { Grant } from "./rights.ts";
-export type { VcenterState } from "./world.ts";
+export type { VcenterState } from "./entities.ts";
 
 export interface VcenterOptions {
   readonly clock: Clock;

@@ -2,7 +2,8 @@
 import type { Ref } from "#vsphere";
 import type { PropertyGetters, Write } from "#vsphere/soap/types.ts";
 import { refOf } from "./machines.ts";
-import type { Card, MachineEntity, World } from "./world.ts";
+import type { Card, MachineEntity } from "./entities.ts";
+import type { World } from "./world.ts";
 
 export function machineProperties(world: World, vm: MachineEntity): PropertyGetters<"VirtualMachine"> {
   const ref = refOf(vm);

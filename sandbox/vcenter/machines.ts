@@ -4,14 +4,8 @@ import type { Ref } from "#vsphere";
 import { isA } from "#vsphere/soap/table.ts";
 import type { ParamsRead, Read } from "#vsphere/soap/types.ts";
 import { gone, invalidArgument, SimFault } from "./fault.ts";
-import {
-  macAddress,
-  type Card,
-  type Disk,
-  type HostEntity,
-  type MachineEntity,
-  type World,
-} from "./world.ts";
+import type { Card, Disk, HostEntity, MachineEntity } from "./entities.ts";
+import { macAddress, type World } from "./world.ts";
 
 type ConfigSpec = Read<"VirtualMachineConfigSpec">;
 

@@ -6,7 +6,8 @@ import type { ManagedName, PropertyGetters, Write } from "#vsphere/soap/types.ts
 import { typed, type Typed } from "#vsphere/soap/writer.ts";
 import { machineProperties } from "./machine-properties.ts";
 import { refOf } from "./machines.ts";
-import type { Entity, EntityOf, World } from "./world.ts";
+import type { Entity, EntityOf } from "./entities.ts";
+import type { World } from "./world.ts";
 
 /** A managed object as far as its properties go. */
 export interface PropertyBag {

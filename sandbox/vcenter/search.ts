@@ -2,7 +2,7 @@
 import type { Ref } from "#vsphere";
 import type { Handlers, Inside } from "./handlers.ts";
 import { refOf } from "./machines.ts";
-import type { Entity, MachineEntity } from "./world.ts";
+import type { Entity, MachineEntity } from "./entities.ts";
 
 export const searchHandlers = {
   FindByUuid: (call, { uuid, vmSearch, instanceUuid, datacenter }) =>
