@@ -67,9 +67,16 @@ export function ipamContract(
 
     async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
       for (const deadline = Date.now() + patienceMs; !(await holds());) {
-        if (Date.now() > deadline) throw new Error(`not in ${patienceMs} ms: ${what}`);
+        if (Date.now() > deadline) throw new Error(`not in ${patienceMs} ms: ${what}\n${await inventory()}`);
         await new Promise((resolve) => setTimeout(resolve, 20));
       }
+    }
+
+    /** What there is, for the message of a test that waited in vain. */
+    async function inventory(): Promise<string> {
+      const kinds: readonly Kind[] = [inClusterIPPool, ipAddressClaim, ipAddress, leases];
+      const lists = await Promise.all(kinds.map((kind) => store.list(kind)));
+      return lists.flatMap(({ items }) => items.map((item) => JSON.stringify(item))).join("\n");
     }
 
     async function make<R extends Resource>(kind: Kind<R>, draft: Draft<R>): Promise<R> {

@@ -401,8 +401,6 @@ describe("another process", () => {
     const paused = { annotations: { [pausedAnnotation]: "" } };
     const other = await store.create(ipAddressClaim, claimDraft("other", paused));
     const reservations = new Reservations(store, "kube-system");
-    const place = { kind: inClusterIPPool, key: { namespace: "c", name: "nodes" } };
-    const lowest = parseAddress("10.0.0.10");
     if (!lowest) throw new Error("no address");
     await reservations.win(place, await pool(), other, lowest);
     await claims("a");
@@ -414,10 +412,11 @@ describe("another process", () => {
     expect(await given(store)).toEqual(["a 10.0.0.11", "b 10.0.0.10"]);
   });
 
-  test("that was faster by a hair wins: the last look after the reservation sees its address", async () => {
+  /** A stage on which something happens at the moment when the controllers create their next reservation. */
+  async function ambushed(ambush: (store: OwnedStore) => Promise<void>) {
     const clock = fakeClock();
     const inner = memoryStore({ clock });
-    let isFaster = false;
+    let isArmed = false;
     const store: OwnedStore = {
       get: (kind, key, signal) => inner.get(kind, key, signal),
       list: (kind, options, signal) => inner.list(kind, options, signal),
@@ -427,16 +426,9 @@ describe("another process", () => {
       watch: (kind, options, signal) => inner.watch(kind, options, signal),
       close: () => inner.close(),
       async create(kind, draft) {
-        // Between our look at the pool and our reservation it made its IPAddress and let its own reservation go.
-        if (isFaster && kind.kind === leases.kind) {
-          isFaster = false;
-          const spec = {
-            address: "10.0.0.10",
-            prefix: 24,
-            claimRef: { name: "rival" },
-            poolRef: claimDraft("x").spec.poolRef,
-          };
-          await inner.create(ipAddress, { metadata: { namespace: "c", name: "rival" }, spec });
+        if (isArmed && kind.kind === leases.kind) {
+          isArmed = false;
+          await ambush(inner);
         }
         return inner.create(kind, draft);
       },
@@ -445,10 +437,44 @@ describe("another process", () => {
     stages.push(made);
     await store.create(inClusterIPPool, poolDraft());
     await made.quiet();
-    isFaster = true;
+    isArmed = true;
     await store.create(ipAddressClaim, claimDraft("a"));
     await made.run(1_000);
+    return made;
+  }
+  const place = { kind: inClusterIPPool, key: { namespace: "c", name: "nodes" } };
+  const lowest = parseAddress("10.0.0.10");
+
+  test("that was faster by a hair wins: the last look after the reservation sees its address", async () => {
+    const { store } = await ambushed(async (inner) => {
+      // It made its IPAddress and let its own reservation go.
+      const { poolRef } = claimDraft("x").spec;
+      const spec = { address: "10.0.0.10", prefix: 24, claimRef: { name: "rival" }, poolRef };
+      await inner.create(ipAddress, { metadata: { namespace: "c", name: "rival" }, spec });
+    });
     expect(await given(store)).toEqual(["a 10.0.0.11", "rival 10.0.0.10"]);
+    expect((await store.list(leases)).items).toEqual([]);
+  });
+
+  test("that reserved first wins, even if nothing else of it shows yet", async () => {
+    const { store } = await ambushed(async (inner) => {
+      const paused = { annotations: { [pausedAnnotation]: "" } };
+      const rival = await inner.create(ipAddressClaim, claimDraft("rival", paused));
+      const pool = await inner.get(inClusterIPPool, place.key);
+      if (pool && lowest) await new Reservations(inner, "kube-system").win(place, pool, rival, lowest);
+    });
+    expect(await given(store)).toEqual(["a 10.0.0.11"]);
+    expect((await store.list(leases)).items).toHaveLength(1);
+  });
+
+  test("that released the claim meanwhile leaves no address behind", async () => {
+    const { store } = await ambushed(async (inner) => {
+      const claim = await inner.get(ipAddressClaim, { namespace: "c", name: "a" });
+      if (!claim) throw new Error("no claim");
+      await inner.update(ipAddressClaim, { ...claim, metadata: { ...claim.metadata, finalizers: [] } });
+      await inner.delete(ipAddressClaim, { namespace: "c", name: "a" });
+    });
+    expect(await given(store)).toEqual([]);
     expect((await store.list(leases)).items).toEqual([]);
   });
 });
