@@ -1,5 +1,5 @@
 // The Secrets of a cluster that KCP makes: authorities, signing key, kubeconfig. What a user put there before is kept and adopted.
-import { keyOf, type Draft } from "#core";
+import { type Draft } from "#core";
 import {
   clusterNameLabel,
   encode64,
@@ -90,7 +90,7 @@ async function adopt(
   cluster: Cluster,
   secret: SecretObject,
 ): Promise<void> {
-  await edit(deps.store, secretKind, keyOf(secret), (s) => {
+  await edit(deps.store, secretKind, secret, (s) => {
     addOwner(s, kubeadmControlPlane, object, flags);
     addLabels(s, { [clusterNameLabel]: cluster.metadata.name });
   });

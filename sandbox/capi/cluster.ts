@@ -1,14 +1,5 @@
 // Cluster API's Cluster controller: binds infrastructure and control plane, says how the whole is, deletes from the outside in.
-import {
-  Fault,
-  isDeleting,
-  keyOf,
-  ownerOf,
-  type Controller,
-  type Kind,
-  type Resource,
-  type Result,
-} from "#core";
+import { Fault, isDeleting, ownerOf, type Controller, type Kind, type Resource, type Result } from "#core";
 import {
   cluster as clusterKind,
   clusterNameLabel,
@@ -55,7 +46,7 @@ export function clusterController(deps: CapiDeps): Controller {
     async round(object) {
       if (object.spec.paused || hasPausedAnnotation(object)) {
         const paused = pausedCondition("Cluster", object, object);
-        await editStatus(store, clusterKind, keyOf(object), (o) => {
+        await editStatus(store, clusterKind, object, (o) => {
           const status = (o.status ??= {});
           status.conditions = withConditions(
             status.conditions,
@@ -72,7 +63,7 @@ export function clusterController(deps: CapiDeps): Controller {
         await report(deps, object, first);
         return removeCluster(deps, object, first);
       }
-      await edit(store, clusterKind, keyOf(object), (o) => addFinalizer(o, finalizers.cluster));
+      await edit(store, clusterKind, object, (o) => addFinalizer(o, finalizers.cluster));
       await bind(deps, object, first);
       const seen = await observe(deps, object);
       await report(deps, object, seen);
@@ -119,17 +110,17 @@ async function bind(deps: CapiDeps, object: Cluster, { infra, controlPlane }: Cl
     addOwner(o, clusterKind, object);
     addLabels(o, { [clusterNameLabel]: object.metadata.name });
   };
-  if (infra) await edit(store, vsphereCluster, keyOf(infra), adopt);
-  if (controlPlane) await edit(store, kubeadmControlPlane, keyOf(controlPlane), adopt);
+  if (infra) await edit(store, vsphereCluster, infra, adopt);
+  if (controlPlane) await edit(store, kubeadmControlPlane, controlPlane, adopt);
   const endpoint = infra && isInfrastructureReady(infra) ? infra.spec.controlPlaneEndpoint : undefined;
   if (endpoint)
-    await edit(store, clusterKind, keyOf(object), (o) => {
+    await edit(store, clusterKind, object, (o) => {
       o.spec.controlPlaneEndpoint ??= endpoint;
     });
 }
 
 async function report(deps: CapiDeps, object: Cluster, seen: ClusterSeen): Promise<void> {
-  await editStatus(deps.store, clusterKind, keyOf(object), (o) => {
+  await editStatus(deps.store, clusterKind, object, (o) => {
     o.status = clusterStatus(o, seen, now(deps));
   });
 }
@@ -144,7 +135,7 @@ async function removeCluster(deps: CapiDeps, object: Cluster, seen: ClusterSeen)
   if (await asksFor(deps, kubeadmControlPlane, seen.controlPlane)) return again;
   if (seen.controlPlaneMachines.length > 0) return again;
   if (await asksFor(deps, vsphereCluster, seen.infra)) return again;
-  await edit(deps.store, clusterKind, keyOf(object), (o) => dropFinalizer(o, finalizers.cluster));
+  await edit(deps.store, clusterKind, object, (o) => dropFinalizer(o, finalizers.cluster));
   return {};
 }
 

@@ -98,23 +98,18 @@ export function hasPausedAnnotation(object: Resource): boolean {
 export async function remoteOf(deps: CapiDeps, cluster: Cluster): Promise<ResourceStore | undefined> {
   const { host, port } = cluster.spec.controlPlaneEndpoint ?? {};
   if (!host || !port) return undefined;
-  const kubeconfig = await deps.store.get(secretKind, keyIn(cluster, `${cluster.metadata.name}-kubeconfig`));
-  return kubeconfig ? deps.workloads.connect({ host, port }) : undefined;
+  let known = reachable.get(deps);
+  if (!known) reachable.set(deps, (known = new Set()));
+  if (!known.has(cluster.metadata.uid)) {
+    const name = `${cluster.metadata.name}-kubeconfig`;
+    if (!(await deps.store.get(secretKind, keyIn(cluster, name)))) return undefined;
+    known.add(cluster.metadata.uid);
+  }
+  return deps.workloads.connect({ host, port });
 }
 
-/** Keys of every object of `kind` in the cluster that `object` belongs to: for `follows`. */
-export function siblings(deps: CapiDeps, kind: Kind) {
-  return async (object: Resource): Promise<Key[]> => {
-    const name = object.metadata.labels?.[clusterNameLabel];
-    const { namespace } = object.metadata;
-    if (!name || !namespace) return [];
-    const { items } = await deps.store.list(kind, {
-      namespace,
-      labels: matchLabels({ [clusterNameLabel]: name }),
-    });
-    return items.map(keyOf);
-  };
-}
+/** Clusters (by uid) whose kubeconfig Secret was seen once: Cluster API keeps its connections, too. */
+const reachable = new WeakMap<CapiDeps, Set<string>>();
 
 /** Keys of every object of `kind` that names this Cluster, labelled yet or not: for `follows` of Cluster. */
 export function inCluster(deps: CapiDeps, kind: Kind) {

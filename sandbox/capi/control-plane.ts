@@ -64,7 +64,7 @@ export function controlPlaneController(deps: CapiDeps): Controller {
       if (!cluster) return {};
       const paused = pausedCondition("KubeadmControlPlane", cluster, object);
       if (cluster.spec.paused || hasPausedAnnotation(object)) {
-        await editStatus(store, kubeadmControlPlane, keyOf(object), (o) => {
+        await editStatus(store, kubeadmControlPlane, object, (o) => {
           const status = (o.status ??= {});
           status.conditions = withConditions(
             status.conditions,
@@ -78,7 +78,7 @@ export function controlPlaneController(deps: CapiDeps): Controller {
       }
       const seen = await observe(deps, object, cluster);
       if (isDeleting(object)) return removeControlPlane(deps, object, seen);
-      await edit(store, kubeadmControlPlane, keyOf(object), (o) => addFinalizer(o, finalizers.controlPlane));
+      await edit(store, kubeadmControlPlane, object, (o) => addFinalizer(o, finalizers.controlPlane));
       const template = object.spec.machineTemplate.spec.infrastructureRef.name;
       await edit(store, vsphereMachineTemplate, keyIn(object, template), (o) =>
         addOwner(o, clusterKind, cluster),
@@ -164,7 +164,7 @@ async function tellVersion(
 }
 
 async function dropHook(deps: CapiDeps, machine: Machine): Promise<void> {
-  await edit(deps.store, machineKind, keyOf(machine), (o) => {
+  await edit(deps.store, machineKind, machine, (o) => {
     const { [annotations.preTerminate]: _, ...rest } = o.metadata.annotations ?? {};
     if (Object.keys(rest).length > 0) o.metadata.annotations = rest;
     else delete o.metadata.annotations;
@@ -175,7 +175,7 @@ async function dropHook(deps: CapiDeps, machine: Machine): Promise<void> {
 async function reportMachines(deps: CapiDeps, seen: ControlPlaneSeen): Promise<void> {
   const at = now(deps);
   for (const machine of seen.machines)
-    await editStatus(deps.store, machineKind, keyOf(machine), (o) => {
+    await editStatus(deps.store, machineKind, machine, (o) => {
       const status = (o.status ??= {});
       const { generation } = o.metadata;
       status.conditions = withConditions(
@@ -195,7 +195,7 @@ async function reportMachines(deps: CapiDeps, seen: ControlPlaneSeen): Promise<v
 
 async function report(deps: CapiDeps, object: KubeadmControlPlane, seen: ControlPlaneSeen): Promise<void> {
   const fresh = await observeMachines(deps, seen);
-  await editStatus(deps.store, kubeadmControlPlane, keyOf(object), (o) => {
+  await editStatus(deps.store, kubeadmControlPlane, object, (o) => {
     o.status = controlPlaneStatus(o, { ...seen, machines: fresh }, now(deps));
   });
 }
@@ -219,8 +219,6 @@ async function removeControlPlane(
     await remove(deps.store, machineKind, machine);
   }
   if (seen.machines.length > 0) return later(deps.knobs.pollMs);
-  await edit(deps.store, kubeadmControlPlane, keyOf(object), (o) =>
-    dropFinalizer(o, finalizers.controlPlane),
-  );
+  await edit(deps.store, kubeadmControlPlane, object, (o) => dropFinalizer(o, finalizers.controlPlane));
   return {};
 }

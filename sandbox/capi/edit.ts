@@ -1,9 +1,12 @@
 // Writes that may be repeated; an object that is gone meanwhile is no error here.
 import {
+  copyJson,
   isFault,
+  keyOf,
   modify,
   modifyStatus,
   ownerReference,
+  sameJson,
   type Draft,
   type Key,
   type Kind,
@@ -13,29 +16,50 @@ import {
 
 type Change<R> = (object: R) => void;
 
-/** Changes everything but status. Undefined when the object is gone. Writes nothing when nothing changes. */
-export async function edit<R extends Resource>(
+/**
+ * Changes everything but status. Undefined when the object is gone. Writes nothing when nothing changes; where the object as the
+ * caller saw it is given, nothing is even read then: whatever happened since brings another round.
+ */
+export function edit<R extends Resource>(
   store: ResourceStore,
   kind: Kind<R>,
-  key: Key,
+  target: Key | R,
   change: Change<R>,
 ): Promise<R | undefined> {
-  return orGone(modify(store, kind, key, (object) => void change(object)));
+  return editWith(modify, store, kind, target, change);
 }
 
-/** Changes status. Undefined when the object is gone. Writes nothing when nothing changes. */
-export async function editStatus<R extends Resource>(
+/** The same for status. */
+export function editStatus<R extends Resource>(
   store: ResourceStore,
   kind: Kind<R>,
-  key: Key,
+  target: Key | R,
   change: Change<R>,
 ): Promise<R | undefined> {
-  return orGone(modifyStatus(store, kind, key, (object) => void change(object)));
+  return editWith(modifyStatus, store, kind, target, change);
 }
 
-async function orGone<R>(write: Promise<R>): Promise<R | undefined> {
+/** What this process last wrote of an object that a round began with: a round sees its own writes. */
+const newest = new WeakMap<Resource, Resource>();
+
+async function editWith<R extends Resource>(
+  write: typeof modify | typeof modifyStatus,
+  store: ResourceStore,
+  kind: Kind<R>,
+  target: Key | R,
+  change: Change<R>,
+): Promise<R | undefined> {
+  if ("metadata" in target) {
+    const known = (newest.get(target) as R | undefined) ?? target;
+    const copy = copyJson(known);
+    change(copy);
+    if (sameJson(copyJson(copy), known)) return known;
+  }
   try {
-    return await write;
+    const key = "metadata" in target ? keyOf(target) : target;
+    const written = await write(store, kind, key, (object) => void change(object));
+    if ("metadata" in target) newest.set(target, written);
+    return written;
   } catch (error) {
     if (isFault(error, "NotFound")) return undefined;
     throw error;

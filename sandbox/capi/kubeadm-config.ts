@@ -1,11 +1,12 @@
 // The kubeadm bootstrap provider: turns a KubeadmConfig into the userdata Secret of its Machine.
 // The first control plane gets ClusterConfiguration, InitConfiguration and the cluster's keys; all others join with a token of their own.
-import { isDeleting, keyOf, type Controller, type Result } from "#core";
+import { isDeleting, type Controller, type Result } from "#core";
 import { stringify } from "yaml";
 import {
   cluster as clusterKind,
   clusterNameLabel,
   encode64,
+  isBootstrapReady,
   isControlPlaneInitialized,
   isInfrastructureReady,
   kubeadmConfig,
@@ -53,21 +54,25 @@ export function kubeadmConfigController(deps: CapiDeps): Controller {
     kind: kubeadmConfig,
     follows: [
       follow(machineKind, (machine) => {
-        const name = machine.spec.bootstrap.configRef?.name;
+        const { configRef, dataSecretName } = machine.spec.bootstrap;
+        const name = dataSecretName ? undefined : configRef?.name;
         return name ? [keyIn(machine, name)] : [];
       }),
       follow(clusterKind, inCluster(deps, kubeadmConfig)),
     ],
     async round(object) {
       const cluster = await clusterOf(deps, object);
-      const machine = await machineOf(deps, object);
-      if (!cluster || !machine || isDeleting(object)) return {};
+      if (!cluster || isDeleting(object)) return {};
       const paused = pausedCondition("KubeadmConfig", cluster, object);
       if (cluster.spec.paused || hasPausedAnnotation(object)) {
         await report(deps, object, [paused], []);
         return {};
       }
       await report(deps, object, [paused], []);
+      if (isBootstrapReady(object) && object.status?.observedGeneration === object.metadata.generation)
+        return {};
+      const machine = await machineOf(deps, object);
+      if (!machine) return {};
       return bootstrap(deps, object, machine, cluster);
     },
   });
@@ -81,7 +86,7 @@ async function report(
   secretName?: string,
 ): Promise<void> {
   const at = now(deps);
-  await editStatus(deps.store, kubeadmConfig, keyOf(object), (o) => {
+  await editStatus(deps.store, kubeadmConfig, object, (o) => {
     const { generation } = o.metadata;
     const status = (o.status ??= {});
     status.conditions = withConditions(status.conditions, drafts, order, generation, at);
@@ -189,7 +194,7 @@ async function initData(
   cluster: Cluster,
 ): Promise<string> {
   const controlPlaneEndpoint = endpointOf(cluster);
-  const edited = await edit(deps.store, kubeadmConfig, keyOf(object), (o) => {
+  const edited = await edit(deps.store, kubeadmConfig, object, (o) => {
     o.spec.clusterConfiguration = { controlPlaneEndpoint, ...o.spec.clusterConfiguration };
   });
   const spec = edited?.spec ?? object.spec;
@@ -232,7 +237,7 @@ async function joinData(
 ): Promise<string | undefined> {
   const remote = await remoteOf(deps, cluster);
   if (!remote) return undefined;
-  const edited = await edit(deps.store, kubeadmConfig, keyOf(object), (o) => {
+  const edited = await edit(deps.store, kubeadmConfig, object, (o) => {
     const join = (o.spec.joinConfiguration ??= {});
     const have = join.discovery?.bootstrapToken;
     join.discovery = {

@@ -1,14 +1,5 @@
 // Cluster API's MachineDeployment controller: one MachineSet for each state of the template, the newest grows as the others shrink.
-import {
-  isDeleting,
-  isTrue,
-  keyOf,
-  ownerOf,
-  ownerReference,
-  sameJson,
-  type Controller,
-  type Result,
-} from "#core";
+import { isDeleting, isTrue, ownerOf, ownerReference, sameJson, type Controller, type Result } from "#core";
 import {
   cluster as clusterKind,
   clusterNameLabel,
@@ -62,7 +53,7 @@ export function machineDeploymentController(deps: CapiDeps): Controller {
       if (!cluster) return isDeleting(object) ? letGo(deps, object) : {};
       if (cluster.spec.paused || hasPausedAnnotation(object)) {
         const paused = pausedCondition("MachineDeployment", cluster, object);
-        await editStatus(store, machineDeployment, keyOf(object), (o) => {
+        await editStatus(store, machineDeployment, object, (o) => {
           const status = (o.status ??= {});
           status.conditions = withConditions(
             status.conditions,
@@ -96,7 +87,7 @@ async function own(deps: CapiDeps, object: MachineDeployment, cluster: Cluster):
   if (bootstrap.configRef)
     await edit(store, kubeadmConfigTemplate, keyIn(object, bootstrap.configRef.name), adopt);
   await edit(store, vsphereMachineTemplate, keyIn(object, infrastructureRef.name), adopt);
-  const owned = await edit(store, machineDeployment, keyOf(object), (o) => {
+  const owned = await edit(store, machineDeployment, object, (o) => {
     addFinalizer(o, finalizers.machineDeployment);
     addLabels(o, { [clusterNameLabel]: cluster.metadata.name });
     adopt(o);
@@ -147,7 +138,7 @@ async function rollOut(
   const replicas = [want.current, ...want.older];
   const max = object.spec.replicas + strategy(object).maxSurge;
   for (const [i, set] of [current, ...older].entries())
-    await edit(deps.store, machineSet, keyOf(set), (o) => {
+    await edit(deps.store, machineSet, set, (o) => {
       o.spec.replicas = replicas[i] ?? o.spec.replicas;
       o.metadata.annotations = {
         ...o.metadata.annotations,
@@ -238,14 +229,12 @@ async function report(deps: CapiDeps, object: MachineDeployment, cluster: Cluste
   const current = sets.find((set) => isCurrent(object, set));
   const upToDate = current ? (await machinesOf(deps, current, cluster)).length : 0;
   const at = now(deps);
-  await editStatus(deps.store, machineDeployment, keyOf(object), (o) => {
+  await editStatus(deps.store, machineDeployment, object, (o) => {
     o.status = machineDeploymentStatus(o, cluster, machines, upToDate, at);
   });
 }
 
 async function letGo(deps: CapiDeps, object: MachineDeployment): Promise<Result> {
-  await edit(deps.store, machineDeployment, keyOf(object), (o) =>
-    dropFinalizer(o, finalizers.machineDeployment),
-  );
+  await edit(deps.store, machineDeployment, object, (o) => dropFinalizer(o, finalizers.machineDeployment));
   return {};
 }

@@ -1,5 +1,5 @@
 // Cluster API's MachineHealthCheck controller: marks machines that are unhealthy; their owner replaces them.
-import { isDeleting, keyOf, matches, matchLabels, type Controller } from "#core";
+import { isDeleting, matches, matchLabels, type Controller } from "#core";
 import {
   cluster as clusterKind,
   machine as machineKind,
@@ -28,7 +28,6 @@ import {
   ofCluster,
   pausedCondition,
   remoteOf,
-  siblings,
   type CapiDeps,
 } from "./context.ts";
 import { controllerOf, follow, later } from "./controller.ts";
@@ -43,10 +42,7 @@ export function machineHealthCheckController(deps: CapiDeps): Controller {
   return controllerOf(deps, {
     name: "capi-machinehealthcheck",
     kind: machineHealthCheck,
-    follows: [
-      follow(machineKind, siblings(deps, machineHealthCheck)),
-      follow(clusterKind, inCluster(deps, machineHealthCheck)),
-    ],
+    follows: [follow(clusterKind, inCluster(deps, machineHealthCheck))],
     async round(object) {
       const cluster = await clusterOf(deps, object);
       if (!cluster || isDeleting(object)) return {};
@@ -55,7 +51,7 @@ export function machineHealthCheckController(deps: CapiDeps): Controller {
         await report(deps, object, [paused]);
         return {};
       }
-      await edit(deps.store, machineHealthCheck, keyOf(object), (o) => {
+      await edit(deps.store, machineHealthCheck, object, (o) => {
         addOwner(o, clusterKind, cluster);
         addLabels(o, { "cluster.x-k8s.io/cluster-name": cluster.metadata.name });
       });
@@ -116,7 +112,7 @@ async function nodesOf(deps: CapiDeps, cluster: Cluster): Promise<Node[] | undef
 async function mark(deps: CapiDeps, machine: Machine, health: Health, allowed: boolean): Promise<void> {
   const at = now(deps);
   const skip = machine.metadata.annotations?.[skipRemediation] !== undefined || hasPausedAnnotation(machine);
-  await editStatus(deps.store, machineKind, keyOf(machine), (o) => {
+  await editStatus(deps.store, machineKind, machine, (o) => {
     const status = (o.status ??= {});
     const { generation } = o.metadata;
     const old = status.deprecated?.v1beta1?.conditions;
@@ -144,7 +140,7 @@ async function report(
   drafts: readonly Draft[],
   facts: Partial<NonNullable<MachineHealthCheck["status"]>> = {},
 ): Promise<void> {
-  await editStatus(deps.store, machineHealthCheck, keyOf(object), (o) => {
+  await editStatus(deps.store, machineHealthCheck, object, (o) => {
     const status = (o.status ??= {});
     Object.assign(status, facts, { observedGeneration: o.metadata.generation });
     status.conditions = withConditions(status.conditions, drafts, order, o.metadata.generation, now(deps));

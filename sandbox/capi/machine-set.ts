@@ -1,5 +1,5 @@
 // Cluster API's MachineSet controller: keeps the wanted number of equal Machines, each with its bootstrap and infrastructure object.
-import { isDeleting, keyOf, ownerOf, ownerReference, type Controller, type Result } from "#core";
+import { isDeleting, ownerOf, ownerReference, type Controller, type Result } from "#core";
 import {
   cluster as clusterKind,
   clusterNameLabel,
@@ -45,7 +45,7 @@ export function machineSetController(deps: CapiDeps): Controller {
       if (!cluster) return isDeleting(object) ? letGo(deps, object) : {};
       if (cluster.spec.paused || hasPausedAnnotation(object)) {
         const paused = pausedCondition("MachineSet", cluster, object);
-        await editStatus(store, machineSet, keyOf(object), (o) => {
+        await editStatus(store, machineSet, object, (o) => {
           const status = (o.status ??= {});
           status.conditions = withConditions(
             status.conditions,
@@ -63,7 +63,7 @@ export function machineSetController(deps: CapiDeps): Controller {
         await report(deps, object, cluster, machines);
         return machines.length > 0 ? {} : letGo(deps, object);
       }
-      await edit(store, machineSet, keyOf(object), (o) => {
+      await edit(store, machineSet, object, (o) => {
         addFinalizer(o, finalizers.machineSet);
         addLabels(o, { [clusterNameLabel]: cluster.metadata.name });
       });
@@ -86,11 +86,11 @@ async function report(
   machines: readonly Machine[],
 ): Promise<void> {
   const at = now(deps);
-  await editStatus(deps.store, machineSet, keyOf(object), (o) => {
+  await editStatus(deps.store, machineSet, object, (o) => {
     o.status = machineSetStatus(o, cluster, machines, at);
   });
   for (const machine of machines)
-    await editStatus(deps.store, machineKind, keyOf(machine), (o) => {
+    await editStatus(deps.store, machineKind, machine, (o) => {
       const status = (o.status ??= {});
       const draft = { type: "UpToDate", status: "True" as const, reason: "UpToDate" };
       status.conditions = withConditions(status.conditions, [draft], machineOrder, o.metadata.generation, at);
@@ -170,6 +170,6 @@ async function createWorker(deps: CapiDeps, object: MachineSet, cluster: Cluster
 }
 
 async function letGo(deps: CapiDeps, object: MachineSet): Promise<Result> {
-  await edit(deps.store, machineSet, keyOf(object), (o) => dropFinalizer(o, finalizers.machineSet));
+  await edit(deps.store, machineSet, object, (o) => dropFinalizer(o, finalizers.machineSet));
   return {};
 }

@@ -1,5 +1,5 @@
 // Cluster API's Machine controller: owns the bootstrap and infrastructure objects, follows them, finds the Node, says how things are.
-import { isDeleting, keyOf, type Controller, type Key, type Resource, type Result } from "#core";
+import { isDeleting, type Controller, type Key, type Resource, type Result } from "#core";
 import {
   cluster as clusterKind,
   clusterNameLabel,
@@ -49,7 +49,7 @@ export function machineController(deps: CapiDeps): Controller {
         return {};
       }
       if (isDeleting(object)) return removeMachine(deps, object, cluster);
-      await edit(deps.store, machineKind, keyOf(object), (o) => {
+      await edit(deps.store, machineKind, object, (o) => {
         addFinalizer(o, finalizers.machine);
         addLabels(o, { [clusterNameLabel]: cluster.metadata.name });
       });
@@ -100,18 +100,18 @@ function isNodeReady(node: Node): boolean {
 /** What the spec learns from the objects below, and what the Node is told of its Machine. */
 async function learn(deps: CapiDeps, object: Machine, seen: MachineSeen): Promise<void> {
   const { config, infra, node, cluster } = seen;
-  await edit(deps.store, machineKind, keyOf(object), (o) => {
+  await edit(deps.store, machineKind, object, (o) => {
     if (config && isBootstrapReady(config) && config.status?.dataSecretName)
       o.spec.bootstrap.dataSecretName = config.status.dataSecretName;
   });
-  await edit(deps.store, machineKind, keyOf(object), (o) => {
+  await edit(deps.store, machineKind, object, (o) => {
     if (infra && isInfrastructureReady(infra) && infra.spec.providerID)
       o.spec.providerID = infra.spec.providerID;
   });
   const remote = node ? await remoteOf(deps, cluster) : undefined;
   const owner = object.metadata.ownerReferences?.find((ref) => ref.controller);
   if (remote && node)
-    await edit(remote, nodeKind, keyOf(node), (o) => {
+    await edit(remote, nodeKind, node, (o) => {
       o.metadata.annotations = {
         ...o.metadata.annotations,
         "cluster.x-k8s.io/cluster-name": cluster.metadata.name,
@@ -128,7 +128,7 @@ async function learn(deps: CapiDeps, object: Machine, seen: MachineSeen): Promis
 
 async function report(deps: CapiDeps, object: Machine, seen: MachineSeen): Promise<void> {
   const at = now(deps);
-  await editStatus(deps.store, machineKind, keyOf(object), (o) => {
+  await editStatus(deps.store, machineKind, object, (o) => {
     const paused = pausedCondition("Machine", seen.cluster, o);
     const status = (o.status ??= {});
     status.conditions = machineConditions(o, seen, paused, at);
@@ -207,6 +207,6 @@ async function references(
 }
 
 async function letGo(deps: CapiDeps, object: Machine): Promise<Result> {
-  await edit(deps.store, machineKind, keyOf(object), (o) => dropFinalizer(o, finalizers.machine));
+  await edit(deps.store, machineKind, object, (o) => dropFinalizer(o, finalizers.machine));
   return {};
 }

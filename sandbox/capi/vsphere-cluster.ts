@@ -21,18 +21,10 @@ import {
   yes,
   type Draft,
 } from "./conditions.ts";
-import {
-  hasPausedAnnotation,
-  keyIn,
-  now,
-  ofCluster,
-  pausedCondition,
-  siblings,
-  type CapiDeps,
-} from "./context.ts";
+import { hasPausedAnnotation, keyIn, now, ofCluster, pausedCondition, type CapiDeps } from "./context.ts";
 import { controllerOf, follow, later } from "./controller.ts";
 import { addFinalizer, addOwner, dropFinalizer, edit, editStatus, remove } from "./edit.ts";
-import { finalizers } from "./names.ts";
+import { finalizers, secretType } from "./names.ts";
 import { sessionFor } from "./session.ts";
 
 const order = ["Ready", "VCenterAvailable", "Paused"];
@@ -48,10 +40,10 @@ export function vsphereClusterController(deps: CapiDeps): Controller {
         return name ? [keyIn(cluster, name)] : [];
       }),
       follow(secretKind, async (secret) => {
+        if (secret.type === secretType) return []; // certificates and bootstrap data, never an identity
         const { items } = await store.list(vsphereCluster, { namespace: secret.metadata.namespace ?? "" });
         return items.filter((c) => c.spec.identityRef?.name === secret.metadata.name).map(keyOf);
       }),
-      follow(vsphereMachine, siblings(deps, vsphereCluster)),
     ],
     async round(object, signal) {
       const owner = ownerOf(object, clusterKind);
@@ -63,7 +55,7 @@ export function vsphereClusterController(deps: CapiDeps): Controller {
         return {};
       }
       if (isDeleting(object)) return removeCluster(deps, object, cluster);
-      await edit(store, vsphereCluster, keyOf(object), (o) => addFinalizer(o, finalizers.vsphereCluster));
+      await edit(store, vsphereCluster, object, (o) => addFinalizer(o, finalizers.vsphereCluster));
       try {
         await claimIdentity(deps, object);
         const vms = await sessionFor(deps, object, signal);
@@ -97,7 +89,7 @@ async function report(
   version?: string,
 ): Promise<void> {
   const at = now(deps);
-  await editStatus(deps.store, vsphereCluster, keyOf(object), (o) => {
+  await editStatus(deps.store, vsphereCluster, object, (o) => {
     const { generation } = o.metadata;
     const status = (o.status ??= {});
     status.conditions = withConditions(status.conditions, drafts, order, generation, at);
@@ -136,6 +128,6 @@ async function removeCluster(deps: CapiDeps, object: VSphereCluster, cluster: Cl
     if (secret && ownerOf(secret, vsphereCluster)?.uid === object.metadata.uid)
       await remove(store, secretKind, secret);
   }
-  await edit(store, vsphereCluster, keyOf(object), (o) => dropFinalizer(o, finalizers.vsphereCluster));
+  await edit(store, vsphereCluster, object, (o) => dropFinalizer(o, finalizers.vsphereCluster));
   return {};
 }

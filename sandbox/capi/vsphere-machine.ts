@@ -78,7 +78,7 @@ export function vsphereMachineController(deps: CapiDeps): Controller {
       }
       if (isDeleting(object)) return removeMachine(deps, object);
       if (!machine) return {};
-      await edit(store, vsphereMachine, keyOf(object), (o) => addFinalizer(o, finalizers.vsphereMachine));
+      await edit(store, vsphereMachine, object, (o) => addFinalizer(o, finalizers.vsphereMachine));
       await report(deps, object, { drafts: [paused], old: [] });
       return provision(deps, object, machine, cluster);
     },
@@ -93,7 +93,7 @@ interface Said {
 
 async function report(deps: CapiDeps, object: VSphereMachine, said: Said): Promise<void> {
   const at = now(deps);
-  await editStatus(deps.store, vsphereMachine, keyOf(object), (o) => {
+  await editStatus(deps.store, vsphereMachine, object, (o) => {
     const { generation } = o.metadata;
     const status = (o.status ??= {});
     Object.assign(status, said.facts);
@@ -140,15 +140,15 @@ async function provision(
     return {};
   }
   const vm = await vmOf(deps, object, machine, cluster);
-  await edit(store, vsphereVM, keyOf(vm), (o) => addOwner(o, vsphereMachine, object));
+  await edit(store, vsphereVM, vm, (o) => addOwner(o, vsphereMachine, object));
   const { biosUUID } = vm.spec;
   const { addresses = [], network = [], ready, host } = vm.status ?? {};
   if (!ready || !biosUUID) {
     await report(deps, object, fromVm(vm));
     return {};
   }
-  if (host) await edit(store, machineKind, keyOf(machine), (o) => addLabels(o, { [esxiHostLabel]: host }));
-  await edit(store, vsphereMachine, keyOf(object), (o) => (o.spec.providerID = `vsphere://${biosUUID}`));
+  if (host) await edit(store, machineKind, machine, (o) => addLabels(o, { [esxiHostLabel]: host }));
+  await edit(store, vsphereMachine, object, (o) => (o.spec.providerID = `vsphere://${biosUUID}`));
   await report(deps, object, {
     drafts: [yes("VirtualMachineProvisioned", "Provisioned")],
     old: [oldYes("VMProvisioned")],
@@ -214,6 +214,6 @@ async function removeMachine(deps: CapiDeps, object: VSphereMachine): Promise<Re
     await remove(deps.store, vsphereVM, vm);
     return later(deps.knobs.healthMs);
   }
-  await edit(deps.store, vsphereMachine, keyOf(object), (o) => dropFinalizer(o, finalizers.vsphereMachine));
+  await edit(deps.store, vsphereMachine, object, (o) => dropFinalizer(o, finalizers.vsphereMachine));
   return {};
 }

@@ -5,7 +5,7 @@
 //   V2. It is powered on only when every claim has its address and guestinfo.metadata says so.
 //   V3. Claims lose their protection only after vCenter says that the VM is gone.
 //   V4. No failure is final: it stands in a condition with CAPV's reason, and the round is repeated with back-off.
-import { Fault, isDeleting, keyOf, type Controller, type Result } from "#core";
+import { Fault, isDeleting, type Controller, type Result } from "#core";
 import {
   cluster as clusterKind,
   ipAddress,
@@ -74,7 +74,7 @@ export function vsphereVmController(deps: CapiDeps): Controller {
       }
       if (isDeleting(object)) return removeVm(deps, object, cluster, signal);
       if (!cluster) return {};
-      await edit(deps.store, vsphereVM, keyOf(object), (o) => addFinalizer(o, finalizers.vsphereVM));
+      await edit(deps.store, vsphereVM, object, (o) => addFinalizer(o, finalizers.vsphereVM));
       await report(deps, object, { drafts: [paused], old: [] });
       return provision(deps, object, cluster, signal);
     },
@@ -96,7 +96,7 @@ interface Said {
 
 async function report(deps: CapiDeps, object: VSphereVM, said: Said): Promise<void> {
   const at = now(deps);
-  await editStatus(deps.store, vsphereVM, keyOf(object), (o) => {
+  await editStatus(deps.store, vsphereVM, object, (o) => {
     const { generation } = o.metadata;
     const status = (o.status ??= {});
     Object.assign(status, said.facts);
@@ -147,7 +147,7 @@ async function provision(
   const claims = await claimAddresses(deps, object, cluster);
   const vm = await findOrClone(deps, object, vms, signal);
   if (!vm) return later(deps.knobs.pollMs);
-  await edit(deps.store, vsphereVM, keyOf(object), (o) => (o.spec.biosUUID = vm.biosUuid));
+  await edit(deps.store, vsphereVM, object, (o) => (o.spec.biosUUID = vm.biosUuid));
   await report(deps, object, {
     drafts: [],
     old: [],
@@ -167,9 +167,9 @@ async function provision(
           { "guestinfo.metadata": metadata, "guestinfo.metadata.encoding": "base64" },
           signal,
         );
-      await report(deps, object, provisioning("PoweringOn"));
       await vms.powerOn(vm.ref, signal);
     });
+    await report(deps, object, provisioning("PoweringOn"));
     return later(0);
   }
   const addresses = vm.nics.flatMap((nic) => nic.addresses);
@@ -351,7 +351,7 @@ async function claimAddresses(
       },
       spec: { poolRef: { apiGroup: pool.apiGroup, kind: pool.kind, name: pool.name } },
     });
-    await edit(deps.store, ipAddressClaim, keyOf(claim), (c) => {
+    await edit(deps.store, ipAddressClaim, claim, (c) => {
       addFinalizer(c, finalizers.claim);
       addOwner(c, vsphereVM, object);
     });
@@ -430,7 +430,7 @@ async function removeVm(
       await edit(deps.store, ipAddressClaim, keyIn(object, claimName(object, d, p)), (claim) =>
         dropFinalizer(claim, finalizers.claim),
       );
-  await edit(deps.store, vsphereVM, keyOf(object), (o) => dropFinalizer(o, finalizers.vsphereVM));
+  await edit(deps.store, vsphereVM, object, (o) => dropFinalizer(o, finalizers.vsphereVM));
   return {};
 }
 
