@@ -10,7 +10,8 @@
 // SPEC.md has the table of steps.
 import { Fault, formatTime } from "#core";
 import { isBeforeDecision, pivotSteps, placeOf, type PivotJournal, type PivotStep } from "./journal.ts";
-import { steps, type PivotContext, type StepOutcome } from "./steps.ts";
+import { steps } from "./steps.ts";
+import type { PivotContext, StepOutcome } from "./step.ts";
 
 export type Advance =
   | { readonly kind: "advanced"; readonly journal: PivotJournal; readonly why?: string }

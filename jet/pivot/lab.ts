@@ -24,7 +24,7 @@ import { identitySecret } from "../render/cluster.ts";
 import { moves } from "./closure.ts";
 import { readDecision } from "./decision.ts";
 import { newJournal, sameJournal, type Direction, type JournalPort, type PivotJournal } from "./journal.ts";
-import type { PivotContext } from "./steps.ts";
+import type { PivotContext } from "./step.ts";
 
 export class PivotLab {
   readonly clock = fakeClock();

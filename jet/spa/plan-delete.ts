@@ -18,8 +18,12 @@ import {
 import { deepestCause } from "../causes.ts";
 import { deletionKeys, type MilestoneKey, type Standing, type Trouble } from "../milestones.ts";
 import { isBeforeDecision, isSettled, stepText } from "../pivot/journal.ts";
-import { keptKubeconfigName, objectsOf, type SpaSeen } from "./observe.ts";
-import { gatewayUpkeep, identityOf, isAnnounced, type SpaAction, type SpaPlan } from "./plan.ts";
+import { keptKubeconfigName, objectsOf, type SpaSeen } from "./seen.ts";
+import { gatewayUpkeep } from "./upkeep.ts";
+import { identityOf } from "./rendered.ts";
+import { isAnnounced } from "./stage.ts";
+import type { SpaAction } from "./action.ts";
+import type { SpaPlan } from "./plan.ts";
 
 interface Open {
   readonly actions?: readonly SpaAction[];

@@ -25,9 +25,11 @@ import { deploymentKeys, defaultImages } from "../providers.ts";
 import { leaseNames } from "../render/lease.ts";
 import { wish } from "../testing/world.ts";
 import type { PivotJournal } from "../pivot/journal.ts";
-import type { NeedSeen, SpaSeen, WorkloadSeen } from "./observe.ts";
+import type { NeedSeen, SpaSeen, WorkloadSeen } from "./seen.ts";
 import { planDeletion } from "./plan-delete.ts";
-import { desiredState, planCluster, type SpaAction, type SpaPlan } from "./plan.ts";
+import { desiredState } from "./rendered.ts";
+import { planCluster, type SpaPlan } from "./plan.ts";
+import type { SpaAction } from "./action.ts";
 
 const spec = wish();
 const ns = "cluster-u1";

@@ -2,7 +2,7 @@
 import type { Problem } from "#core";
 import type { SpaSpec } from "#proto";
 import { controlPlanePlacement, parentOf, poolText } from "#proto/render/addresses.ts";
-import { placementsOf, type NeedSeen } from "./observe.ts";
+import { placementsOf, type NeedSeen } from "./seen.ts";
 
 export function specProblems(spec: SpaSpec): Problem[] {
   return [

@@ -20,8 +20,8 @@ import {
 } from "../milestones.ts";
 import { activeSide, isSettled, type PivotJournal } from "../pivot/journal.ts";
 import type { JetDeps } from "../ports.ts";
-import { Waiting } from "./act.ts";
-import type { SpaSeen } from "./observe.ts";
+import { Waiting } from "./actor.ts";
+import type { SpaSeen } from "./seen.ts";
 import type { SpaPlan } from "./plan.ts";
 
 export interface ReportDeps {

@@ -1,0 +1,181 @@
+// The pivot as an action: its journal lies in the SPA, its sides are the gateway's store and the workload cluster's API.
+import { Fault, type ResourceStore } from "#core";
+import { cluster, deployment, spa } from "#proto";
+import { modify } from "../ensure.ts";
+import type { EventRing } from "../events.ts";
+import { requestRollBack, runPivot, type Advance } from "../pivot/engine.ts";
+import {
+  isSettled,
+  newJournal,
+  stepText,
+  sameJournal,
+  type Direction,
+  type JournalPort,
+} from "../pivot/journal.ts";
+import type { PivotContext } from "../pivot/step.ts";
+import type { InstallImages } from "../ports.ts";
+import { deploymentKeys } from "../providers.ts";
+import type { SpaSeen } from "./seen.ts";
+import { identityOf } from "./rendered.ts";
+import { type Actor, Waiting, workloadOf } from "./actor.ts";
+
+/** The journal in the SPA's status. */
+export function spaJournal(
+  store: ResourceStore,
+  key: { readonly namespace: string; readonly name: string },
+): JournalPort {
+  return {
+    read: async () => (await store.get(spa, key))?.status?.pivot,
+    async write(next, expected) {
+      const object = await store.get(spa, key);
+      if (!object) throw new Fault("NotFound", `${spa.kind} ${key.namespace}/${key.name} is gone`);
+      if (!sameJournal(object.status?.pivot, expected)) {
+        throw new Fault("Conflict", `somebody else moved the pivot of ${key.name} on`);
+      }
+      await store.updateStatus(spa, { ...object, status: { ...object.status, pivot: next } });
+    },
+  };
+}
+
+export async function pivot(
+  actor: Actor,
+  seen: SpaSeen,
+  direction: Direction,
+  signal: AbortSignal,
+): Promise<void> {
+  const { deps, events } = actor;
+  const journal = spaJournal(deps.store, { namespace: seen.names.namespace, name: seen.spa.metadata.name });
+  const have = await journal.read();
+  if (isSettled(have) && !(have?.direction === direction && have.step === "Done")) {
+    const id = Math.floor(deps.random() * 2 ** 48)
+      .toString(16)
+      .padStart(12, "0");
+    await journal.write(newJournal(direction, id, (have?.epoch ?? 0) + 1, deps.clock.now()), have);
+  } else if (have && have.direction !== direction) {
+    throw new Fault("Conflict", `a pivot ${have.direction} is under way`);
+  }
+  const ctx = pivotContext(actor, seen, direction, journal, signal);
+  const end = await runPivot(ctx, signal, (advance) => tellStep(events, seen, advance));
+  if (end.kind !== "waiting") return;
+  throw new Waiting(end.reason, `${end.journal.step}: ${end.message}`, {
+    object: end.object,
+    blocked: end.blocked,
+    afterMs: end.afterMs,
+  });
+}
+
+function pivotContext(
+  actor: Actor,
+  seen: SpaSeen,
+  direction: Direction,
+  journal: JournalPort,
+  signal: AbortSignal,
+): PivotContext {
+  const { deps, images } = actor;
+  const workload = workloadOf(seen);
+  const out = direction === "ToWorkload";
+  const { credential, spa: object } = seen;
+  return {
+    source: out ? deps.store : workload,
+    target: out ? workload : deps.store,
+    journal,
+    names: seen.names,
+    identity: () => Promise.resolve(identityOf(seen)),
+    targetLacks: () => (out ? lacksProviders(workload, seen, images) : stopAgent(workload, seen)),
+    ...(credential.kind === "found"
+      ? {
+          missingVms: async (uuids) => {
+            const cloud = deps.cloudFor(object.spec.cloud, credential);
+            const vms = await cloud.census(
+              {
+                placements: [object.spec.placement],
+                biosUUIDs: uuids.map((u) => u.toLowerCase()),
+                names: [],
+              },
+              signal,
+            );
+            const known = new Set(vms.map((vm) => vm.biosUUID.toLowerCase()));
+            return uuids.filter((uuid) => !known.has(uuid.toLowerCase()));
+          },
+        }
+      : {}),
+    purpose: out ? "manage" : "delete",
+    clock: deps.clock,
+    quietMs: actor.quietMs,
+    watchMs: actor.watchMs,
+  };
+}
+
+async function lacksProviders(
+  workload: ResourceStore,
+  seen: SpaSeen,
+  images: InstallImages,
+): Promise<string | undefined> {
+  for (const key of deploymentKeys(seen.names.uid, images)) {
+    const object = await workload.get(deployment, key);
+    if (!(
+      (object?.status?.availableReplicas ?? 0) > 0 ||
+      object?.status?.conditions?.some((c) => c.type === "Available" && c.status === "True")
+    )) {
+      return `Deployment ${key.namespace}/${key.name} is not available`;
+    }
+  }
+  return undefined;
+}
+
+/** The agent changes nothing any more while its cluster goes back. It holds still by the decision record already; this is manners. */
+async function stopAgent(workload: ResourceStore, { names }: SpaSeen): Promise<undefined> {
+  await modify(workload, deployment, { namespace: names.namespace, name: names.agentDeployment }, (object) =>
+    object.spec.replicas === 0 ? undefined : { ...object, spec: { ...object.spec, replicas: 0 } },
+  );
+  return undefined;
+}
+
+async function tellStep(events: EventRing, { names }: SpaSeen, advance: Advance): Promise<void> {
+  if (advance.kind === "waiting") return;
+  const { journal } = advance;
+  const back = advance.kind === "advanced" ? advance.why : undefined;
+  await events.say(names.uid, {
+    severity: back ? "Warn" : "Info",
+    reason: "Pivot",
+    message: back ? `${stepText(journal)}, again: ${back}` : stepText(journal),
+    milestone: journal.direction === "ToWorkload" ? "PivotCompleted" : "ManagementReturned",
+    involvedObject: { kind: cluster.kind, name: names.cluster, namespace: names.namespace },
+  });
+}
+
+export async function rollBack(actor: Actor, seen: SpaSeen, signal: AbortSignal): Promise<void> {
+  const { deps } = actor;
+  const journal = spaJournal(deps.store, { namespace: seen.names.namespace, name: seen.spa.metadata.name });
+  if (!(await requestRollBack({ journal, clock: deps.clock }))) return; // decided in the meantime: the next round goes forward
+  const away = unreachable(seen);
+  const target = seen.workload.kind === "reachable" ? seen.workload.store : away;
+  const ctx: PivotContext = {
+    source: deps.store,
+    target,
+    journal,
+    names: seen.names,
+    identity: () => Promise.resolve(undefined),
+    targetLacks: () => Promise.resolve(undefined),
+    purpose: "delete",
+    clock: deps.clock,
+    quietMs: actor.quietMs,
+    watchMs: actor.watchMs,
+  };
+  await runPivot(ctx, signal, (advance) => tellStep(actor.events, seen, advance));
+}
+
+/** Stands for an API that nobody reaches. */
+function unreachable({ names }: SpaSeen): ResourceStore {
+  const fail = () =>
+    Promise.reject(new Fault("Unavailable", `the API of cluster ${names.cluster} does not answer`));
+  return {
+    get: fail,
+    list: fail,
+    create: fail,
+    update: fail,
+    updateStatus: fail,
+    delete: fail,
+    watch: () => ({ [Symbol.asyncIterator]: () => ({ next: fail }) }),
+  };
+}

@@ -1,0 +1,41 @@
+// What a plan may ask for. Each is one write, or one thing outside, that may safely be done twice.
+import { Secret, type Draft, type Kind, type Resource } from "#core";
+import type { DesiredState } from "#proto";
+import type { SpaSeen } from "./seen.ts";
+import { desiredState } from "./rendered.ts";
+
+export type SpaAction =
+  | { readonly do: "add finalizer" }
+  | { readonly do: "remove finalizer" }
+  /** Creates it where it is missing; with `hold`, keeps its fields as given. */
+  | {
+      readonly do: "apply";
+      readonly on: "gateway" | "workload";
+      readonly kind: Kind;
+      readonly object: Draft<Resource>;
+      readonly hold?: boolean;
+    }
+  | { readonly do: "delete"; readonly kind: Kind; readonly namespace?: string; readonly name: string }
+  | { readonly do: "keep kubeconfig"; readonly text: Secret }
+  | { readonly do: "install" }
+  | { readonly do: "deliver"; readonly desired: DesiredState; readonly counter: number }
+  | { readonly do: "pivot"; readonly direction: "ToWorkload" | "ToGateway" }
+  | { readonly do: "roll back" }
+  /** Wakes the Cluster on the gateway, with the credential in place. */
+  | { readonly do: "wake" }
+  /** Forgets Cluster API objects without touching their machines. */
+  | { readonly do: "forget objects" }
+  | { readonly do: "destroy strays" }
+  | { readonly do: "say deleted" };
+
+export function apply(kind: Kind, object: Draft<Resource>, hold = false): SpaAction {
+  return { do: "apply", on: "gateway", kind, object, ...(hold ? { hold } : {}) };
+}
+
+export function keep(text: string): SpaAction {
+  return { do: "keep kubeconfig", text: new Secret(text) };
+}
+
+export function deliverAction(seen: SpaSeen): SpaAction {
+  return { do: "deliver", desired: desiredState(seen), counter: seen.spa.spec.counter };
+}

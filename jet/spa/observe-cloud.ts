@@ -1,0 +1,94 @@
+// What the datacenter says: are the places there, which template fits, which VMs are left.
+import { Fault, isFault } from "#core";
+import type { Spa } from "#proto";
+import { controlPlanePlacement } from "#proto/render/addresses.ts";
+import type { ClusterNames } from "#proto/render/names.ts";
+import type { Cloud, JetDeps } from "../ports.ts";
+import { type CloudSeen, type CredentialSeen, placementsOf, imageWish, type SpaSeen } from "./seen.ts";
+
+/** Remembers the datacenter's answer for a while, so that every wake-up is not a login. */
+export interface CloudMemory {
+  get(
+    key: string,
+  ): { readonly question: string; readonly at: number; readonly answer: CloudSeen } | undefined;
+  set(
+    key: string,
+    value: { readonly question: string; readonly at: number; readonly answer: CloudSeen },
+  ): void;
+}
+
+function cloudOf(deps: JetDeps, found: Spa, credential: CredentialSeen): Cloud | undefined {
+  return credential.kind === "found" ? deps.cloudFor(found.spec.cloud, credential) : undefined;
+}
+
+/** Good answers are kept 5 s, bad ones until the SPA's next try; a change of the wish or of the credential asks at once. */
+export async function askCloud(
+  deps: JetDeps,
+  memory: CloudMemory,
+  key: string,
+  found: Spa,
+  credential: CredentialSeen,
+  signal: AbortSignal,
+): Promise<CloudSeen> {
+  const cloud = cloudOf(deps, found, credential);
+  if (!cloud || credential.kind !== "found") return { kind: "unasked" };
+  const question = `${found.metadata.generation}/${credential.version}`;
+  const old = memory.get(key);
+  const now = deps.clock.now();
+  if (old?.question === question) {
+    const retryAt = found.status?.milestones?.find((m) => m.key === "ImageResolutionDone")?.nextRetryAt;
+    const good = old.answer.kind === "answered" && old.answer.problems.length === 0 && old.answer.template;
+    const until = good ? old.at + 5_000 : retryAt ? Date.parse(retryAt) : old.at + 1_000;
+    if (now < until) return old.answer;
+  }
+  const answer = await ask();
+  memory.set(key, { question, at: now, answer });
+  return answer;
+
+  async function ask(): Promise<CloudSeen> {
+    try {
+      const problems = await cloud!.check(placementsOf(found), imageWish(found), signal);
+      const template =
+        problems.length > 0
+          ? undefined
+          : await cloud!.findTemplate(controlPlanePlacement(found.spec), imageWish(found), signal);
+      return { kind: "answered", problems, template: template?.path };
+    } catch (error) {
+      if (isFault(error, "Cancelled")) throw error;
+      return { kind: "failed", fault: Fault.from(error, `asking vCenter ${found.spec.cloud.server}`) };
+    }
+  }
+}
+
+export async function countStrays(
+  deps: JetDeps,
+  found: Spa,
+  names: ClusterNames,
+  credential: CredentialSeen,
+  signal: AbortSignal,
+): Promise<SpaSeen["strays"]> {
+  const cloud = cloudOf(deps, found, credential);
+  if (!cloud)
+    return {
+      kind: "failed",
+      fault: new Fault("Unauthorized", credential.kind === "missing" ? credential.message : ""),
+    };
+  const machines = found.status?.machines ?? [];
+  try {
+    const vms = await cloud.census(
+      {
+        placements: placementsOf(found).map((p) => p.placement),
+        biosUUIDs: machines.flatMap((m) => (m.biosUUID ? [m.biosUUID.toLowerCase()] : [])),
+        names: machines.map((m) => m.name),
+      },
+      signal,
+    );
+    return { kind: "counted", vms };
+  } catch (error) {
+    if (isFault(error, "Cancelled")) throw error;
+    return {
+      kind: "failed",
+      fault: Fault.from(error, `counting the VMs of ${names.cluster} in ${found.spec.cloud.server}`),
+    };
+  }
+}

@@ -1,0 +1,101 @@
+// What the workload cluster's own API says, if it answers at all.
+import { Fault, isFault, type OwnedStore } from "#core";
+import {
+  customResourceDefinition,
+  deployment,
+  inClusterIPPool,
+  namespace,
+  secret,
+  secretText,
+  spectroCluster,
+  type Deployment,
+  type Spa,
+} from "#proto";
+import type { ClusterNames } from "#proto/render/names.ts";
+import type { JetDeps } from "../ports.ts";
+import { deploymentKeys } from "../providers.ts";
+import type { Observer } from "./observe.ts";
+import type { SpaSeen, WorkloadSeen } from "./seen.ts";
+
+export async function readWorkload(
+  deps: JetDeps,
+  options: Observer["options"],
+  found: Spa,
+  names: ClusterNames,
+  kubeconfig: string | undefined,
+  side: SpaSeen["side"],
+  signal: AbortSignal,
+): Promise<WorkloadSeen> {
+  if (!kubeconfig) return { kind: "none" };
+  let store: OwnedStore | undefined;
+  try {
+    return await within(deps, options.workloadTimeoutMs, signal, async (limit) => {
+      store = await deps.workloads.connect(kubeconfig, signal);
+      await store.get(namespace, { name: "kube-system" }, limit);
+      const here = { namespace: names.namespace };
+      const deployments = new Map<string, Deployment>();
+      for (const at of deploymentKeys(names.uid, options.images)) {
+        const one = await optional(store.get(deployment, at, limit));
+        if (one) deployments.set(`${at.namespace}/${at.name}`, one);
+      }
+      const identity =
+        side === "workload" ? await store.get(secret, { ...here, name: names.identity }, limit) : undefined;
+      return {
+        kind: "reachable" as const,
+        store,
+        crds: (await store.list(customResourceDefinition, {}, limit)).items.length,
+        deployments,
+        spectroCluster: await optional(store.get(spectroCluster, { ...here, name: names.cluster }, limit)),
+        identity,
+        kubeconfig:
+          side === "workload"
+            ? secretText(await store.get(secret, { ...here, name: names.kubeconfig }, limit), "value")
+            : undefined,
+        childPools: side === "workload" ? (await store.list(inClusterIPPool, here, limit)).items : [],
+      };
+    });
+  } catch (error) {
+    await (store as OwnedStore | undefined)?.close().catch(() => {});
+    signal.throwIfAborted();
+    return {
+      kind: "unreachable",
+      fault: Fault.from(error, `talking to the cluster's API for ${found.spec.clusterName}`),
+    };
+  }
+}
+
+/** A kind whose CRD is not installed yet answers NotFound for everything. */
+async function optional<T>(work: Promise<T | undefined>): Promise<T | undefined> {
+  try {
+    return await work;
+  } catch (error) {
+    if (isFault(error, "NotFound")) return undefined;
+    throw error;
+  }
+}
+
+async function within<T>(
+  { clock }: JetDeps,
+  ms: number,
+  signal: AbortSignal,
+  work: (limit: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const limit = new AbortController();
+  const stop = () => limit.abort(signal.reason);
+  signal.addEventListener("abort", stop, { once: true });
+  const timedOut = new Promise<never>((_, reject) => {
+    const cancel = clock.after(ms, () => {
+      const fault = new Fault("TimedOut", `no answer within ${Math.round(ms / 1000)} s`);
+      reject(fault);
+      limit.abort(fault);
+    });
+    limit.signal.addEventListener("abort", cancel, { once: true });
+  });
+  timedOut.catch(() => {});
+  try {
+    return await Promise.race([work(limit.signal), timedOut]);
+  } finally {
+    signal.removeEventListener("abort", stop);
+    limit.abort();
+  }
+}

@@ -1,0 +1,131 @@
+// Everything Jet looks at in a round, as one value. What is missing is a fact in it, not an error.
+import type { Fault, Secret } from "#core";
+import type { Kind, OwnedStore, Problem, Resource } from "#core";
+import {
+  vsphereMachineTemplate,
+  vsphereVM,
+  type Deployment,
+  type IPAddressClaim,
+  type SecretObject,
+  type Spa,
+  type SpectroCluster,
+} from "#proto";
+import type { AddressNeed } from "#proto/render/addresses.ts";
+import type { ClusterNames } from "#proto/render/names.ts";
+import type { PlacementAt, VmFacts } from "../ports.ts";
+import type { LeasedAddress } from "../render/cluster.ts";
+import type { LeaseName } from "../render/lease.ts";
+
+export type CredentialSeen =
+  | { readonly kind: "missing"; readonly message: string }
+  | {
+      readonly kind: "found";
+      readonly username: string;
+      readonly password: Secret;
+      readonly version: string;
+    };
+
+export type CloudSeen =
+  /** Not asked this round. */
+  | { readonly kind: "unasked" }
+  | { readonly kind: "failed"; readonly fault: Fault }
+  | {
+      readonly kind: "answered";
+      readonly problems: readonly Problem[];
+      readonly template: string | undefined;
+    };
+
+export interface LeaseSeen {
+  readonly at: LeaseName;
+  readonly claim: IPAddressClaim | undefined;
+  readonly address: LeasedAddress | undefined;
+}
+
+export interface NeedSeen {
+  readonly need: AddressNeed;
+  readonly room: { readonly total: number; readonly free: number } | undefined;
+  readonly leases: readonly LeaseSeen[];
+}
+
+export interface Side {
+  /** All Cluster API objects in the cluster's namespace. */
+  readonly objects: readonly Resource[];
+}
+
+export type WorkloadSeen =
+  /** No kubeconfig yet. */
+  | { readonly kind: "none" }
+  | { readonly kind: "unreachable"; readonly fault: Fault }
+  | {
+      readonly kind: "reachable";
+      readonly store: OwnedStore;
+      readonly crds: number;
+      readonly deployments: ReadonlyMap<string, Deployment>;
+      readonly spectroCluster: SpectroCluster | undefined;
+      /** Only looked at where the workload cluster owns its objects. */
+      readonly identity: SecretObject | undefined;
+      readonly kubeconfig: string | undefined;
+      readonly childPools: readonly Resource[];
+    };
+
+export interface SpaSeen {
+  readonly spa: Spa;
+  readonly names: ClusterNames;
+  readonly deleting: boolean;
+  /** Which side owns the Cluster API objects, by the journal. */
+  readonly side: "gateway" | "workload" | "none";
+  readonly credential: CredentialSeen;
+  readonly cloud: CloudSeen;
+  readonly needs: readonly NeedSeen[];
+  readonly gateway: Side;
+  readonly identity: SecretObject | undefined;
+  readonly childPools: readonly Resource[];
+  /** The kubeconfig as Cluster API wrote it on the gateway, and our copy of it that outlasts the pivot. */
+  readonly kubeconfig: { readonly made: string | undefined; readonly kept: string | undefined };
+  readonly workload: WorkloadSeen;
+  /** VMs that should be gone; only looked for at the end of a deletion, or where the cluster's API is dead. */
+  readonly strays:
+    | { readonly kind: "unasked" }
+    | { readonly kind: "failed"; readonly fault: Fault }
+    | { readonly kind: "counted"; readonly vms: readonly VmFacts[] };
+  /** Claims and addresses still leased, found by label; includes those of an earlier, larger wish. */
+  readonly leaseClaims: readonly IPAddressClaim[];
+}
+
+/** Where our copy of a workload cluster's kubeconfig lies, in the cluster's namespace on the gateway. */
+export const keptKubeconfigName = "pcg-workload-kubeconfig";
+
+/** Every placement of a spec with the field it came from. */
+export function placementsOf({ spec }: Pick<Spa, "spec">): PlacementAt[] {
+  return [
+    { field: "placement", placement: spec.placement },
+    ...(spec.controlPlane.placement
+      ? [{ field: "controlPlane.placement", placement: spec.controlPlane.placement }]
+      : []),
+    ...spec.workerPools.flatMap((pool, at) =>
+      pool.placement ? [{ field: `workerPools[${at}].placement`, placement: pool.placement }] : [],
+    ),
+  ];
+}
+
+export function imageWish({ spec }: Pick<Spa, "spec">) {
+  return {
+    kubernetesVersion: spec.kubernetesVersion,
+    ...(spec.image.template ? { template: spec.image.template } : {}),
+  };
+}
+
+/** The template that the machines of this side are cloned from, by what was rendered earlier. */
+export function renderedTemplate(side: Side): string | undefined {
+  const object = side.objects.find((o) => o.kind === vsphereMachineTemplate.kind);
+  return (object?.spec as { template?: { spec?: { template?: string } } } | undefined)?.template?.spec
+    ?.template;
+}
+
+export function objectsOf<R extends Resource>(side: Side, kind: Kind<R>): R[] {
+  return side.objects.filter((o) => o.kind === kind.kind) as R[];
+}
+
+export function biosUUIDsOf(side: Side): string[] {
+  return objectsOf(side, vsphereVM).flatMap((vm) => (vm.spec.biosUUID ? [vm.spec.biosUUID] : []));
+}

@@ -1,0 +1,69 @@
+// How a stage of a cluster's life stands, and the words that stages share.
+import type { ConditionDraft } from "#core";
+import { cluster } from "#proto";
+import type { MilestoneKey, Standing, Trouble } from "../milestones.ts";
+import type { InstallImages } from "../ports.ts";
+import { objectsOf, type SpaSeen } from "./seen.ts";
+import type { SpaAction } from "./action.ts";
+import { resolvedEndpoint } from "./rendered.ts";
+
+export interface PlanOptions {
+  readonly images: InstallImages;
+  /** How many CRDs a workload cluster must have. */
+  readonly crds: number;
+  /** Milliseconds since 1970. */
+  readonly now: number;
+}
+
+/** How a stage stands. */
+export type Stage =
+  | {
+      readonly kind: "done";
+      readonly conditions?: readonly ConditionDraft[];
+      readonly progress?: Standing["progress"];
+    }
+  | {
+      readonly kind: "open";
+      readonly conditions?: readonly ConditionDraft[];
+      readonly actions?: readonly SpaAction[];
+      readonly trouble?: Trouble;
+      /** True where the trouble is only waited out. */
+      readonly waiting?: boolean;
+      readonly progress?: Standing["progress"];
+    };
+
+export function condition(
+  type: string,
+  status: "True" | "False" | "Unknown",
+  reason: string,
+  message = "",
+): ConditionDraft {
+  return { type, status, reason, message };
+}
+
+export function spaText({ spa }: SpaSeen): string {
+  return `SpectroProvisioningAgent/${spa.metadata.name}`;
+}
+
+export function isBorn(seen: SpaSeen): boolean {
+  return seen.side !== "gateway" || objectsOf(seen.gateway, cluster).length > 0;
+}
+
+/** That the cluster's API does not answer, as a trouble. */
+export function silence(seen: SpaSeen): Trouble | undefined {
+  const { workload } = seen;
+  if (workload.kind === "reachable") return undefined;
+  const endpoint = resolvedEndpoint(seen);
+  const where = endpoint ? `https://${endpoint.host}:${endpoint.port}` : "the cluster's endpoint";
+  return {
+    code: workload.kind === "unreachable" ? workload.fault.code : "Unavailable",
+    message: `the API at ${where} does not answer${workload.kind === "unreachable" ? `: ${workload.fault.message}` : " yet"}`,
+    object: `Cluster/${seen.names.cluster}`,
+  };
+}
+
+/** Whether a milestone was reported as begun. */
+export function isAnnounced(seen: SpaSeen, key: MilestoneKey): boolean {
+  const state = seen.spa.status?.milestones?.find((m) => m.key === key)?.state;
+  return state !== undefined && state !== "Pending";
+}

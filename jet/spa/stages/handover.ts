@@ -1,0 +1,145 @@
+// From an API that answers to a cluster that manages itself and knows what is wanted of it.
+import type { Resource } from "#core";
+import { conditionsOf, type MachineStatus } from "#proto";
+import { isSettled, stepText } from "../../pivot/journal.ts";
+import { deploymentKeys } from "../../providers.ts";
+import type { SpaSeen } from "../seen.ts";
+import { type PlanOptions, type Stage, condition, isAnnounced, silence } from "../stage.ts";
+import { deliverAction } from "../action.ts";
+
+/** Controllers and agent in the workload cluster; done when they run and the agent has spoken. */
+export function install(seen: SpaSeen, options: PlanOptions): Stage {
+  const type = "ImagePullSecretPropagationDone";
+  const { workload } = seen;
+  if (seen.side !== "gateway") return { kind: "done", conditions: [condition(type, "True", "Completed")] };
+  if (workload.kind !== "reachable") return { kind: "open" };
+  const wanted = deploymentKeys(seen.names.uid, options.images);
+  const absent = wanted.filter((at) => !workload.deployments.has(`${at.namespace}/${at.name}`));
+  if (absent.length > 0 || workload.crds < options.crds || !workload.spectroCluster) {
+    return {
+      kind: "open",
+      conditions: [
+        condition(
+          type,
+          "False",
+          "Installing",
+          `${wanted.length - absent.length} of ${wanted.length} deployments written`,
+        ),
+      ],
+      actions: [{ do: "install" }, deliverAction(seen)],
+    };
+  }
+  const idle = wanted.filter((at) => !isAvailable(workload.deployments.get(`${at.namespace}/${at.name}`)));
+  const progress = { done: wanted.length - idle.length, total: wanted.length };
+  if (idle.length > 0) {
+    const message = `waiting for ${idle.map((at) => `Deployment ${at.namespace}/${at.name}`).join(", ")}`;
+    return {
+      kind: "open",
+      conditions: [condition(type, "False", "WaitingForDeployments", message)],
+      progress,
+    };
+  }
+  if (!workload.spectroCluster.status?.heartbeat) {
+    return {
+      kind: "open",
+      conditions: [
+        condition(type, "False", "ConnectivityIssue", "the agent runs, but has not written its heartbeat"),
+      ],
+      progress,
+    };
+  }
+  return { kind: "done", conditions: [condition(type, "True", "Completed")] };
+}
+
+function isAvailable(object: Resource | undefined): boolean {
+  const status = object?.status as
+    { availableReplicas?: number; conditions?: { type: string; status: string }[] } | undefined;
+  return (
+    (status?.availableReplicas ?? 0) > 0 ||
+    (status?.conditions?.some((c) => c.type === "Available" && c.status === "True") ?? false)
+  );
+}
+
+/** The hand-over, by the journal. */
+export function pivot(seen: SpaSeen): Stage {
+  const type = "PivotCompleted";
+  const journal = seen.spa.status?.pivot;
+  if (journal?.direction === "ToWorkload" && journal.step === "Done") {
+    return { kind: "done", conditions: [condition(type, "True", "Completed", `epoch ${journal.epoch}`)] };
+  }
+  const underWay = journal && !isSettled(journal) ? journal : undefined;
+  const text = underWay ? stepText(underWay) : "";
+  return {
+    kind: "open",
+    conditions: [condition(type, "False", underWay?.step ?? "Starting", text)],
+    // A round may see it through to its end; it begins in a round of its own, so that its beginning is told before its steps.
+    actions: isAnnounced(seen, type) ? [{ do: "pivot", direction: "ToWorkload" }] : [],
+    ...(underWay?.objects ? { progress: underWay.objects } : {}),
+  };
+}
+
+/** The wish, as the plane has it now, lies in the cluster; the agent has it. */
+export function deliver(seen: SpaSeen): Stage {
+  const type = "DesiredStateDelivered";
+  if (seen.workload.kind !== "reachable") {
+    return { kind: "done", conditions: [condition(type, "Unknown", "EndpointNotAnswering")] }; // the next part says what is wrong
+  }
+  const have = seen.workload.spectroCluster?.spec;
+  if (have && have.counter >= seen.spa.spec.counter) {
+    const observed = seen.workload.spectroCluster?.status?.observedCounter;
+    const conditions = [
+      condition(
+        type,
+        "True",
+        "Delivered",
+        `counter ${have.counter}${observed === undefined ? "" : `, the agent works on ${observed}`}`,
+      ),
+    ];
+    return { kind: "done", conditions };
+  }
+  return {
+    kind: "open",
+    conditions: [condition(type, "False", "Delivering", `counter ${seen.spa.spec.counter}`)],
+    actions: [deliverAction(seen)],
+  };
+}
+
+export function controlPlaneNodes(seen: SpaSeen): Stage {
+  return agentStage(
+    seen,
+    "ControlPlaneNodeAdditionDone",
+    seen.spa.spec.controlPlane.replicas,
+    "control-plane",
+  );
+}
+
+export function workerNodes(seen: SpaSeen): Stage {
+  return agentStage(
+    seen,
+    "WorkerNodeAdditionDone",
+    seen.spa.spec.workerPools.reduce((sum, pool) => sum + pool.size, 0),
+    "worker",
+  );
+}
+
+/** What the agent says of its nodes is what we say. */
+function agentStage(seen: SpaSeen, type: string, total: number, role: MachineStatus["role"]): Stage {
+  const trouble = silence(seen);
+  if (seen.workload.kind !== "reachable") return { kind: "open", ...(trouble ? { trouble } : {}) };
+  const object = seen.workload.spectroCluster;
+  const said = object && conditionsOf(object).find((c) => c.type === type);
+  const ready = (object?.status?.machines ?? []).filter(
+    (m) => m.role === role && m.phase === "Running",
+  ).length;
+  const progress = { done: Math.min(ready, total), total };
+  const current = (object?.status?.observedCounter ?? 0) >= (object?.spec.counter ?? 1);
+  if (said?.status === "True" && current)
+    return { kind: "done", conditions: [condition(type, "True", said.reason, said.message)], progress };
+  const message = said && current ? said.message : "the agent has not looked at it yet";
+  return {
+    kind: "open",
+    conditions: [condition(type, "False", said?.reason ?? "Waiting", message)],
+    progress,
+    waiting: true,
+  };
+}

@@ -1,0 +1,62 @@
+// What follows the wish and the world without being a milestone.
+import type { ConditionDraft } from "#core";
+import { inClusterIPPool, secret, type MachineStatus } from "#proto";
+import { machineStatuses } from "#proto/render/machines.ts";
+import { includes } from "#proto/render/shape.ts";
+import { isSettled } from "../pivot/journal.ts";
+import type { SpaSeen } from "./seen.ts";
+import { type SpaAction, apply, keep } from "./action.ts";
+import { identityOf, childPools } from "./rendered.ts";
+import { condition } from "./stage.ts";
+
+/** A corrected password reaches a cluster that is not moving. */
+export function gatewayUpkeep(seen: SpaSeen): SpaAction[] {
+  const identity = identityOf(seen);
+  const owns = seen.side === "gateway" && isSettled(seen.spa.status?.pivot); // L1
+  if (!owns || !identity || !seen.identity || includes(seen.identity, { data: identity.data })) return [];
+  return [apply(secret, identity, true)];
+}
+
+/** Things that follow the wish without being a milestone: a changed password, a larger pool. */
+export function upkeepActions(seen: SpaSeen): SpaAction[] {
+  if (seen.side !== "workload" || seen.workload.kind !== "reachable") return [];
+  const actions: SpaAction[] = [];
+  const { kubeconfig: renewed } = seen.workload;
+  if (renewed !== undefined && renewed !== seen.kubeconfig.kept) actions.push(keep(renewed)); // its certificate lasts a year
+  const identity = identityOf(seen);
+  if (identity && !includes(seen.workload.identity, { data: identity.data })) {
+    actions.push({ do: "apply", on: "workload", kind: secret, object: identity, hold: true }); // L1: this side owns the cluster
+  }
+  for (const pool of childPools(seen)) {
+    const have = seen.workload.childPools.find((p) => p.metadata.name === pool.metadata.name);
+    if (!includes(have?.spec, pool.spec))
+      actions.push({ do: "apply", on: "workload", kind: inClusterIPPool, object: pool, hold: true });
+  }
+  return actions;
+}
+
+/** Ours: a beat every 30 s, in doubt after 2 minutes, unhealthy after 10 (Palette's figure). */
+const doubtAfterMs = 2 * 60_000;
+
+const unhealthyAfterMs = 10 * 60_000;
+
+export function healthCondition(seen: SpaSeen, now: number): ConditionDraft[] {
+  if (seen.side !== "workload" || !isSettled(seen.spa.status?.pivot)) return [];
+  const { workload } = seen;
+  if (workload.kind === "unreachable") {
+    return [condition("Healthy", "Unknown", "EndpointNotAnswering", workload.fault.message)];
+  }
+  if (workload.kind !== "reachable") return [];
+  const beat = workload.spectroCluster?.status?.heartbeat?.lastHeartbeat;
+  const silentMs = beat ? now - Date.parse(beat) : 0;
+  if (silentMs < doubtAfterMs) return [condition("Healthy", "True", "Beating")];
+  const status = silentMs < unhealthyAfterMs ? "Unknown" : "False";
+  return [condition("Healthy", status, "HeartbeatMissing", `the agent's last heartbeat was at ${beat}`)];
+}
+
+export function machinesSeen(seen: SpaSeen): readonly MachineStatus[] | undefined {
+  if (seen.side === "gateway") return machineStatuses(seen.gateway.objects);
+  if (seen.workload.kind !== "reachable") return undefined;
+  const told = seen.workload.spectroCluster?.status?.machines;
+  return told?.length ? told : undefined;
+}
