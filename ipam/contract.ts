@@ -37,7 +37,7 @@ export interface IpamContractStore {
 export function ipamContract(
   name: string,
   open: () => Promise<IpamContractStore>,
-  patienceMs = 15_000,
+  patienceMs = 18_000,
 ): void {
   describe(`ipam on ${name}`, () => {
     let opened: IpamContractStore;

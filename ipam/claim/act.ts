@@ -21,7 +21,7 @@ import type { Desk } from "../desk.ts";
 import type { Reservations } from "../reservation.ts";
 import { poolName, protectAddress, releaseAddress, type Pool, type PoolPlace } from "../words.ts";
 import type { ClaimSeen, Seen } from "./observe.ts";
-import { claimOwner, type ClaimAction } from "./plan.ts";
+import { isHeldBy, type ClaimAction } from "./plan.ts";
 
 export interface ActDeps {
   readonly store: ResourceStore;
@@ -175,9 +175,11 @@ async function letGo({ store, reservations }: ActDeps, { claim, place, pool }: C
     for (const { claimUid, lease } of await reservations.of(place, pool))
       if (claimUid === claim.metadata.uid) await reservations.remove(lease);
   await removeFinalizer(store, ipAddressClaim, keyOf(claim), releaseAddress);
-  // Another process may have been about to give it an address (V5).
+  // Another process may have been about to give it an address (V5). Garbage collection may have taken its owner off already.
   const late = await store.get(ipAddress, keyOf(claim));
-  if (late && claimOwner(late)?.uid === claim.metadata.uid) await release(store, late);
+  if (!late || !isHeldBy(late, claim)) return;
+  const heir = await store.get(ipAddressClaim, keyOf(claim));
+  if (!heir || heir.metadata.uid === claim.metadata.uid) await release(store, late);
 }
 
 function meant(address: IPAddress) {

@@ -110,12 +110,12 @@ function planAllocation({ place, pool, ranges, offer }: ClaimSeen): Plan<ClaimAc
 const lookAgainMs = 2_000;
 
 /** Whether releasing the claim releases this address: it is of this claim's name, and not another claim's by uid. */
-function isHeldBy(address: IPAddress, claim: IPAddressClaim): boolean {
+export function isHeldBy(address: IPAddress, claim: IPAddressClaim): boolean {
   const owner = claimOwner(address);
   return address.spec.claimRef.name === claim.metadata.name && (!owner || owner.uid === claim.metadata.uid);
 }
 
-export function claimOwner(address: IPAddress): OwnerReference | undefined {
+function claimOwner(address: IPAddress): OwnerReference | undefined {
   return ownerOf(address, ipAddressClaim);
 }
 
