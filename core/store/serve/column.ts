@@ -33,11 +33,11 @@ export const age: Column = printed({
 /** A column as a kind declares it. The first value its path leads to is shown. */
 export function printed(column: PrinterColumn): Column {
   const path = parseJsonPath(column.jsonPath);
-  const { name: head, type, description, priority } = column;
+  const { name: head, type, description = `Value at ${column.jsonPath}.`, priority } = column;
   return {
     name: head,
     type,
-    ...(description === undefined ? {} : { description }),
+    description,
     ...(priority === undefined ? {} : { priority }),
     cell: (object, now) => cellOf(type, followJsonPath(path, object)[0], now),
   };

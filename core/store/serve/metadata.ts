@@ -14,7 +14,7 @@ const list =
 
 const owner: Check = (value) =>
   isMembers(value) &&
-  ["apiVersion", "kind", "name", "uid"].every((part) => text(value[part])) &&
+  ["apiVersion", "kind", "name", "uid"].every((part) => value[part] === undefined || text(value[part])) &&
   ["controller", "blockOwnerDeletion"].every(
     (part) => value[part] === undefined || typeof value[part] === "boolean",
   );

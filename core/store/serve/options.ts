@@ -4,7 +4,7 @@ import { followJsonPath, parseJsonPath } from "../../resource/json-path.ts";
 import type { Kind } from "../../resource/kind.ts";
 import type { Resource } from "../../resource/meta.ts";
 import type { LabelSelector } from "../../resource/selector.ts";
-import { isFault } from "../../fault.ts";
+import { Fault, isFault } from "../../fault.ts";
 import type { DeleteOptions } from "../store.ts";
 import { isBuiltIn } from "./kinds.ts";
 import { isMembers } from "./patch.ts";
@@ -67,8 +67,14 @@ export function whole(query: URLSearchParams, name: string): number | undefined 
 export function dryRun(query: URLSearchParams, body?: unknown): boolean {
   const asked = [...query.getAll("dryRun"), ...bodyDryRun(body)].filter((each) => each !== "");
   const strange = asked.find((each) => each !== "All");
-  if (strange !== undefined) throw badRequest(`dryRun: "${strange}" is not known; the only value is "All"`);
+  if (strange !== undefined)
+    throw invalidOption("dryRun", `"${strange}" is not known; the only value is "All"`);
   return asked.length > 0;
+}
+
+/** What Kubernetes calls Invalid, with the option as the field. */
+export function invalidOption(field: string, message: string): Fault {
+  return new Fault("Invalid", `${field}: ${message}`, { problems: [{ field, message }] });
 }
 
 function bodyDryRun(body: unknown): string[] {

@@ -72,12 +72,19 @@ describe("a JSON patch", () => {
     ["replacing what is not there", [{ op: "replace", path: "/a/none", value: 1 }]],
     ["adding below what is not there", [{ op: "add", path: "/none/deep", value: 1 }]],
     ["adding beyond the end of a list", [{ op: "add", path: "/a/b/7", value: 1 }]],
-    ["a path that is no pointer", [{ op: "add", path: "a", value: 1 }]],
     ["an operation nobody knows", [{ op: "eat", path: "/a" }]],
-    ["something that is not a list", { op: "add" }],
     ["removing everything", [{ op: "remove", path: "" }]],
   ])("refuses %s", (_name, patch) => {
     expect(() => jsonPatch(document, patch)).toThrow(expect.objectContaining({ code: "Invalid" }));
+  });
+});
+
+describe("a JSON patch that is none", () => {
+  it.each<[string, unknown]>([
+    ["a path that is no pointer", [{ op: "add", path: "a", value: 1 }]],
+    ["something that is not a list", { op: "add" }],
+  ])("is a bad request: %s", (_name, patch) => {
+    expect(() => jsonPatch({}, patch)).toThrow(expect.objectContaining({ status: 400 }));
   });
 });
 

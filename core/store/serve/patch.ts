@@ -4,6 +4,7 @@
 //   strategic   Kubernetes' own: as merge, but lists of things with a name merge by it (only for kinds that kubectl has compiled in)
 import { Fault } from "../../fault.ts";
 import { sameJson } from "../../resource/json.ts";
+import { badRequest } from "./problem.ts";
 
 type Json = unknown;
 type Members = Readonly<Record<string, Json>>;
@@ -23,11 +24,11 @@ export function mergePatch(document: Json, patch: Json): Json {
   return Object.fromEntries(result);
 }
 
-/** RFC 6902. Invalid names the operation that could not be done; then nothing is done. */
+/** RFC 6902. Invalid names the operation that could not be done, BadRequest the one that is none; then nothing is done. */
 export function jsonPatch(document: Json, patch: Json): Json {
-  if (!Array.isArray(patch)) throw wrong("a JSON patch is a list of operations");
+  if (!Array.isArray(patch)) throw badRequest("a JSON patch is a list of operations");
   return patch.reduce<Json>((at, operation: unknown, index) => {
-    if (!isMembers(operation)) throw wrong(`operation ${index} is not an object`);
+    if (!isMembers(operation)) throw badRequest(`operation ${index} is not an object`);
     return applyOperation(at, operation, index);
   }, document);
 }
@@ -59,7 +60,7 @@ function applyOperation(document: Json, operation: Members, index: number): Json
 
 function pointer(text: unknown, where: string): string[] {
   if (typeof text !== "string" || (text !== "" && !text.startsWith("/"))) {
-    throw wrong(`${where}: "${String(text)}" is not a JSON pointer`);
+    throw badRequest(`${where}: "${String(text)}" is not a JSON pointer`);
   }
   return text
     .split("/")

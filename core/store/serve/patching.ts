@@ -6,7 +6,8 @@ import type { Key, Resource } from "../../resource/meta.ts";
 import { timestamp } from "../../time/clock.ts";
 import { applyPatch } from "./apply.ts";
 import { isBuiltIn } from "./kinds.ts";
-import { dryRun, flag } from "./options.ts";
+import { readMetadata } from "./metadata.ts";
+import { dryRun, flag, invalidOption } from "./options.ts";
 import { isMembers, jsonPatch, mergePatch, strategicPatch } from "./patch.ts";
 import { badRequest, Refusal } from "./problem.ts";
 import {
@@ -74,8 +75,12 @@ async function patchOnce(desk: Desk, ask: Ask & { key: Key }, way: Way, body: un
     throw new Fault("NotFound", `${kind.plural} "${key.name}" not found`);
   }
   const next = way === "apply" ? applied(desk, ask, current, body) : patched(way, current, body);
+  const metadata = isMembers(next) ? readMetadata(next["metadata"]) : {};
+  if (typeof metadata === "string") throw invalidOption("metadata", metadata);
   const object = readObject(kind, next);
   checkIdentity(object, key);
+  if (current && object.metadata.uid !== current.metadata.uid)
+    throw invalidOption("metadata.uid", "field is immutable");
   if (!current)
     return create(desk, { ...ask, ...(key.namespace ? { namespace: key.namespace } : {}), body: object });
   const warnings = checkFields(ask, object);
@@ -101,7 +106,7 @@ function applied(
 ): Resource {
   const { kind, key, query, status } = ask;
   const manager = query.get("fieldManager") ?? "";
-  if (manager === "") throw badRequest("fieldManager is required for apply patch");
+  if (manager === "") throw invalidOption("fieldManager", "is required for apply patch");
   if (!isMembers(body)) throw badRequest("an apply patch is one object");
   if (body["apiVersion"] !== apiVersionOf(kind) || body["kind"] !== kind.kind) {
     throw badRequest(`an apply patch must say apiVersion: ${apiVersionOf(kind)} and kind: ${kind.kind}`);

@@ -81,9 +81,9 @@ describe("a table", () => {
     const of = (include: "None" | "Metadata" | "Object", heads: boolean) =>
       tableOf(widget, [object({ spec: {} })], { meta: {}, include, now, heads }) as {
         columnDefinitions: unknown[] | null;
-        rows: { object?: { kind: string; spec?: unknown } }[];
+        rows: { object: { kind: string; spec?: unknown } | null }[];
       };
-    expect(of("None", true).rows[0]?.object).toBeUndefined();
+    expect(of("None", true).rows[0]?.object).toBeNull();
     expect(of("Metadata", true).rows[0]?.object).toMatchObject({ kind: "PartialObjectMetadata" });
     expect(of("Object", true).rows[0]?.object).toMatchObject({ kind: "Widget", spec: {} });
     expect(of("None", true).columnDefinitions).toHaveLength(7);

@@ -39,11 +39,14 @@ export function tableOf(
     columnDefinitions: options.heads ? cols.map(head) : null,
     rows: objects.map((object) => ({
       cells: cols.map((column) => column.cell(object, options.now)),
-      ...(options.include === "None"
-        ? {}
-        : { object: options.include === "Object" ? object : partial(object) }),
+      object: beside(object, options.include),
     })),
   };
+}
+
+function beside(object: Resource, include: Include): unknown {
+  if (include === "None") return null;
+  return include === "Object" ? object : partial(object);
 }
 
 function head({ name: title, type, format = "", description = "", priority = 0 }: Column): unknown {

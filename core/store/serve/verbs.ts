@@ -13,6 +13,7 @@ import {
   dryRun,
   fieldsMatch,
   fieldValidation,
+  invalidOption,
   onlyName,
   selecting,
   whole,
@@ -98,6 +99,8 @@ export async function create(desk: Desk, ask: Ask): Promise<Answer> {
   const { kind, namespace, query } = ask;
   if (kind.namespaced && namespace === undefined) throw notHere("POST");
   const draft = readObject(kind, ask.body);
+  if (draft.metadata.resourceVersion)
+    throw badRequest("resourceVersion should not be set on objects to be created");
   if (namespace !== undefined) {
     if (draft.metadata.namespace && draft.metadata.namespace !== namespace) throw otherNamespace();
     draft.metadata.namespace = namespace;
@@ -154,8 +157,9 @@ export async function remove(desk: Desk, ask: Ask & { key: Key }): Promise<Answe
   const { kind, key, query, body } = ask;
   const options = deleteOptions(query, body);
   const current = await existing(desk, ask);
-  if (dryRun(query, body)) return { kind: "object", code: 200, object: current };
-  const left = await desk.store.delete(kind, key, options);
+  const left = dryRun(query, body)
+    ? pretendDelete(desk, current)
+    : await desk.store.delete(kind, key, options);
   return left
     ? { kind: "object", code: 200, object: left }
     : { kind: "status", body: deleted(kind, key.name, current.metadata.uid) };
@@ -180,12 +184,16 @@ export async function removeAll(desk: Desk, ask: Ask): Promise<Answer> {
 /** The body as an object of this kind, whose metadata has the right types. BadRequest. */
 export function readObject(kind: Kind, body: unknown): Resource {
   if (!isMembers(body)) throw badRequest("the body must be one object");
-  const [apiVersion, name] = [body["apiVersion"] ?? apiVersionOf(kind), body["kind"] ?? kind.kind];
-  if (apiVersion !== apiVersionOf(kind) || name !== kind.kind) {
-    throw badRequest(
-      `the object provided is a ${text(name)} of ${text(apiVersion)}, but this address holds ${kind.kind} of ${apiVersionOf(kind)}`,
-    );
+  // An address of Kubernetes' own kinds says what is meant; custom resources must say it themselves.
+  const known = isBuiltIn(kind)
+    ? { apiVersion: apiVersionOf(kind), kind: kind.kind }
+    : { apiVersion: "", kind: "" };
+  const [apiVersion, name] = [body["apiVersion"] ?? known.apiVersion, body["kind"] ?? known.kind];
+  if (apiVersion === "" || name === "") throw badRequest("the object must say its apiVersion and kind");
+  if (apiVersion !== apiVersionOf(kind)) {
+    throw badRequest(`this address holds objects of ${apiVersionOf(kind)}, not of ${text(apiVersion)}`);
   }
+  if (name !== kind.kind) throw invalidOption("kind", `must be ${kind.kind}, not ${text(name)}`);
   const metadata = readMetadata(body["metadata"]);
   if (typeof metadata === "string") {
     throw badRequest(
@@ -243,6 +251,13 @@ async function pretendCreate(desk: Desk, kind: Kind, draft: Resource): Promise<R
   const born = { uid: desk.uid(), generation: 1, creationTimestamp: formatTime(desk.clock.now()) };
   const called = name ? name : `${meta.generateName ?? ""}${desk.uid().slice(0, 5)}`;
   return { ...object, metadata: { ...meta, ...born, name: called } as Resource["metadata"] };
+}
+
+function pretendDelete(desk: Desk, current: Resource): Resource | undefined {
+  const { metadata } = current;
+  if ((metadata.finalizers?.length ?? 0) === 0) return undefined;
+  const deletionTimestamp = metadata.deletionTimestamp ?? formatTime(desk.clock.now());
+  return { ...current, metadata: { ...metadata, deletionTimestamp } };
 }
 
 function pretendUpdate(kind: Kind, current: Resource, object: Resource, status: boolean): Resource {

@@ -1,6 +1,13 @@
-// Plain requests to a real API server, for what our store has no words for: dryRun.
+// Plain requests to an API server, for what our store has no words for.
 import { Agent, request } from "node:https";
-import type { Kube } from "./kube.ts";
+import type { KeyPair } from "#core/net/authority.ts";
+
+/** A server, and whom it lets in. */
+export interface Reachable {
+  readonly server: string;
+  readonly ca: string;
+  readonly admin: KeyPair;
+}
 
 export interface Reply {
   readonly status: number;
@@ -8,30 +15,41 @@ export interface Reply {
 }
 
 /** Someone who asks the administrator's questions; close() ends his connections. */
-export function asker(kube: Kube): {
-  (method: string, path: string, body?: unknown): Promise<Reply>;
+export interface Asker {
+  /** A body that is no text goes as JSON. */
+  (method: string, path: string, body?: unknown, headers?: Readonly<Record<string, string>>): Promise<Reply>;
   close(): void;
-} {
+}
+
+export function asker({ server, ca, admin }: Reachable): Asker {
   const agent = new Agent({
     keepAlive: true,
     maxSockets: 8,
-    ca: kube.ca,
-    cert: kube.admin.certificate,
-    key: kube.admin.key.reveal(),
+    ca,
+    cert: admin.certificate,
+    key: admin.key.reveal(),
   });
-  const ask = (method: string, path: string, body?: unknown) =>
+  const ask = (
+    method: string,
+    path: string,
+    body?: unknown,
+    headers: Readonly<Record<string, string>> = {},
+  ) =>
     new Promise<Reply>((resolve, reject) => {
-      const headers = body === undefined ? {} : { "content-type": "application/json" };
-      const asked = request(kube.server + path, { method, agent, headers }, (response) => {
-        let text = "";
-        response.setEncoding("utf8").on("data", (chunk: string) => (text += chunk));
+      const text = body === undefined || typeof body === "string" ? body : JSON.stringify(body);
+      const length = { "content-type": "application/json", "content-length": Buffer.byteLength(text ?? "") };
+      const sent = { ...(text === undefined ? {} : length), ...headers };
+      const asked = request(server + path, { method, agent, headers: sent }, (response) => {
+        let answer = "";
+        response.setEncoding("utf8").on("data", (chunk: string) => (answer += chunk));
         response.on("end", () => {
           const json = response.headers["content-type"]?.startsWith("application/json");
-          const read = json ? JSON.parse(text) : { message: text };
+          const read = json ? JSON.parse(answer) : { message: answer };
           resolve({ status: response.statusCode ?? 0, body: read as Reply["body"] });
         });
       });
-      asked.once("error", reject).end(body === undefined ? undefined : JSON.stringify(body));
+      asked.once("error", reject);
+      asked.end(text);
     });
   return Object.assign(ask, { close: () => agent.destroy() });
 }

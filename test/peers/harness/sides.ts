@@ -9,6 +9,7 @@ import { memoryStore } from "#core/store/memory-store.ts";
 import { serveStore } from "#core/store/serve.ts";
 import { crdOf } from "#proto/generate-crds.ts";
 import { allKinds } from "#proto";
+import { asker, type Asker, type Reachable, type Reply } from "./ask.ts";
 import { binaries } from "./build.ts";
 import { applyCrds } from "./crds.ts";
 import { startKube } from "./kube.ts";
@@ -24,9 +25,13 @@ export interface Outcome {
 export interface Side {
   readonly name: string;
   kubectl(args: readonly string[], input?: string, env?: Readonly<Record<string, string>>): Promise<Outcome>;
+  /** A plain request, "GET /apis", as the administrator. A body goes as JSON unless the headers say otherwise. */
+  ask(line: string, body?: string, headers?: Readonly<Record<string, string>>): Promise<Reply>;
   /** Starts a kubectl that does not end by itself; `lines` are what it has printed so far. */
   follow(args: readonly string[]): { lines(): string[]; stop(): Promise<void> };
 }
+
+export type { Reply } from "./ask.ts";
 
 export interface Sides {
   readonly real: Side;
@@ -52,9 +57,11 @@ export async function startSides(kinds: readonly Kind[]): Promise<Sides> {
     closing.push(() => face.close());
     const ours = join(dir, "ours.kubeconfig");
     writeFileSync(ours, face.kubeconfig, { mode: 0o600 });
+    const asks = [kube, face].map(asker);
+    closing.push(() => asks.forEach((ask) => ask.close()));
     return {
-      real: side("kube-apiserver", kubectl, kube.kubeconfigPath, join(dir, "cache-real"), dir),
-      ours: side("our REST face", kubectl, ours, join(dir, "cache-ours"), dir),
+      real: side("kube-apiserver", kubectl, kube.kubeconfigPath, join(dir, "cache-real"), dir, asks[0]!),
+      ours: side("our REST face", kubectl, ours, join(dir, "cache-ours"), dir, asks[1]!),
       dir,
       close,
     };
@@ -65,7 +72,9 @@ export async function startSides(kinds: readonly Kind[]): Promise<Sides> {
 }
 
 /** Our face over TLS with client certificates, as it stands in production. */
-async function startFace(kinds: readonly Kind[]): Promise<{ kubeconfig: string; close(): Promise<void> }> {
+async function startFace(
+  kinds: readonly Kind[],
+): Promise<Reachable & { readonly kubeconfig: string; close(): Promise<void> }> {
   const authority = await makeAuthority("ours", systemClock);
   const server = await authority.issue({ name: "server", hosts: ["127.0.0.1"] });
   const admin = await authority.issue({ name: "admin", organization: "system:masters" });
@@ -82,6 +91,9 @@ async function startFace(kinds: readonly Kind[]): Promise<{ kubeconfig: string; 
     clock: systemClock,
   });
   return {
+    server: served.url,
+    ca: authority.certificate,
+    admin,
     kubeconfig: kubeconfigText(served.url, authority.certificate, admin),
     async close() {
       await served.close();
@@ -90,7 +102,14 @@ async function startFace(kinds: readonly Kind[]): Promise<{ kubeconfig: string; 
   };
 }
 
-function side(name: string, program: string, kubeconfig: string, cache: string, dir: string): Side {
+function side(
+  name: string,
+  program: string,
+  kubeconfig: string,
+  cache: string,
+  dir: string,
+  asks: Asker,
+): Side {
   const start = (args: readonly string[], env: Readonly<Record<string, string>> = {}): ChildProcess =>
     spawn(program, ["--kubeconfig", kubeconfig, "--cache-dir", cache, ...args], {
       cwd: dir,
@@ -98,6 +117,10 @@ function side(name: string, program: string, kubeconfig: string, cache: string, 
     });
   return {
     name,
+    ask(line, body, headers) {
+      const [method, path] = line.split(" ") as [string, string];
+      return asks(method, path, body, headers);
+    },
     kubectl(args, input, env) {
       return new Promise((resolve, reject) => {
         const child = start(args, env);
