@@ -98,7 +98,7 @@ const stepList: fc.Arbitrary<Step[]> = fc.array(
   { maxLength: 120 },
 );
 
-test("never two at once, none lost, one return for many touches, no wait longer than told", () => {
+test("never two at once, none lost, once for many touches, neither too soon nor too late", () => {
   fc.assert(
     fc.property(stepList, (list) => {
       const gapMs = 5;
@@ -106,7 +106,9 @@ test("never two at once, none lost, one return for many touches, no wait longer 
       let now = 0;
       const working: string[] = [];
       const failures = new Map<string, number>();
-      /** The latest moment by which the key must be offered. */
+      /** While a key is failing: not before this. */
+      const notBefore = new Map<string, number>();
+      /** When the key must be offered: neither later nor sooner. */
       const owed = new Map<string, number>();
       const owe = (key: string, at: number) => owed.set(key, Math.min(at, owed.get(key) ?? Infinity));
       const take = () => {
@@ -116,12 +118,14 @@ test("never two at once, none lost, one return for many touches, no wait longer 
           // None lost: what is owed by now would have been handed out.
           expect(idle.filter(([, at]) => at <= now)).toEqual([]);
           const wait = taken.kind === "wait" ? taken.ms : Infinity;
-          for (const [, at] of idle) expect(now + wait).toBeLessThanOrEqual(at);
-          if (taken.kind === "empty") expect(idle).toEqual([]);
+          expect(now + wait).toBe(Math.min(Infinity, ...idle.map(([, at]) => at)));
           return false;
         }
         expect(working).not.toContain(taken.key); // never two at once
         expect(owed.has(taken.key)).toBe(true); // nothing nobody asked for, and once for many touches
+        const due = owed.get(taken.key) ?? Infinity;
+        expect(due).toBeLessThanOrEqual(now); // nothing too soon
+        for (const [key, at] of owed) if (!working.includes(key)) expect(at).toBeGreaterThanOrEqual(due); // fair
         owed.delete(taken.key);
         working.push(taken.key);
         return true;
@@ -131,10 +135,12 @@ test("never two at once, none lost, one return for many touches, no wait longer 
         const again = queue.done(key, outcome, now);
         if (outcome.kind === "ok") {
           failures.delete(key);
+          notBefore.delete(key);
           if (outcome.after !== undefined) owe(key, now + outcome.after);
         } else {
           const count = (failures.get(key) ?? 0) + 1;
           failures.set(key, count);
+          notBefore.set(key, now + gapMs);
           expect(queue.failures(key)).toBe(count);
           const touched = owed.get(key);
           if (touched !== undefined) owed.set(key, Math.max(touched, now + gapMs));
@@ -148,7 +154,7 @@ test("never two at once, none lost, one return for many touches, no wait longer 
         else if (step.do === "take") take();
         else if (step.do === "add") {
           queue.add(`${step.key}`, now, step.after);
-          owe(`${step.key}`, now + step.after + (failures.has(`${step.key}`) ? gapMs : 0));
+          owe(`${step.key}`, Math.max(now + step.after, notBefore.get(`${step.key}`) ?? 0));
         } else if (working.length > 0) done(working[step.pick % working.length] ?? "", step.outcome);
         expect(queue.working).toBe(working.length);
       }
