@@ -67,9 +67,7 @@ async function check(deps: CapiDeps, object: MachineHealthCheck, cluster: Cluste
   const nodes = await nodesOf(deps, cluster);
   if (!nodes) return later(deps.knobs.healthMs); // an API that does not answer says nothing about machines
   const judged = targets.map((machine) => {
-    const node = nodes.find(
-      (n) => n.spec?.providerID !== undefined && n.spec.providerID === machine.spec.providerID,
-    );
+    const node = nodes.find((n) => n.metadata.name === machine.status?.nodeRef?.name);
     return {
       machine,
       health: judge({ machine, cluster, ...(node ? { node } : {}) }, object.spec.checks, deps.clock.now()),

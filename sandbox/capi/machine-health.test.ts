@@ -104,6 +104,15 @@ describe("remediation", { timeout: 60_000 }, () => {
     expect(s.vcenter.vms.size).toBe(4);
   });
 
+  it("what is healthy is left alone while the cluster grows: nothing is cloned but what was wished for", async () => {
+    s = stage({ knobs: { bootMs: 0, joinMs: 0, healthMs: 5 } });
+    await applyGolden(s.store, { replicas: 3, workers: 3, externalEtcd: false });
+    await checkAll(s);
+    await available(s.store);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    expect(s.vcenter.clones).toBe(6);
+  });
+
   it("the only control plane is not given up", async () => {
     s = stage();
     await applyGolden(s.store, { replicas: 1, workers: 0, externalEtcd: false });

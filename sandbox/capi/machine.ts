@@ -53,19 +53,22 @@ export function machineController(deps: CapiDeps): Controller {
         addFinalizer(o, finalizers.machine);
         addLabels(o, { [clusterNameLabel]: cluster.metadata.name });
       });
-      const seen = await look(deps, object, cluster);
-      await learn(deps, object, seen);
+      const below = await look(deps, object, cluster);
+      const { providerID } = (await learn(deps, object, below)).spec;
+      const node = providerID ? await findNode(deps, cluster, providerID) : undefined;
+      const seen = { ...below, ...(node ? { node } : {}) };
+      if (node) await tellNode(deps, object, cluster, node);
       await report(deps, object, seen);
-      const { infra, node } = seen;
+      const { infra } = seen;
       if (!infra || !isInfrastructureReady(infra)) return {};
       return later(node && isNodeReady(node) ? deps.knobs.healthMs : deps.knobs.pollMs);
     },
   });
 }
 
-/** The bootstrap and infrastructure objects, with this Machine as their controller, and the Node. */
+/** The bootstrap and infrastructure objects, with this Machine as their controller. */
 async function look(deps: CapiDeps, object: Machine, cluster: Cluster): Promise<MachineSeen> {
-  const { bootstrap, infrastructureRef, providerID } = object.spec;
+  const { bootstrap, infrastructureRef } = object.spec;
   const { configRef } = bootstrap;
   const adopt = (o: Resource) => {
     o.metadata.ownerReferences = (o.metadata.ownerReferences ?? []).filter((ref) => ref.kind === "Machine");
@@ -76,14 +79,7 @@ async function look(deps: CapiDeps, object: Machine, cluster: Cluster): Promise<
     ? await edit(deps.store, kubeadmConfig, keyIn(object, configRef.name), adopt)
     : undefined;
   const infra = await edit(deps.store, vsphereMachine, keyIn(object, infrastructureRef.name), adopt);
-  const wanted = infra?.spec.providerID ?? providerID;
-  const node = wanted ? await findNode(deps, cluster, wanted) : undefined;
-  return {
-    cluster,
-    ...(config ? { config } : {}),
-    ...(infra ? { infra } : {}),
-    ...(node ? { node } : {}),
-  };
+  return { cluster, ...(config ? { config } : {}), ...(infra ? { infra } : {}) };
 }
 
 async function findNode(deps: CapiDeps, cluster: Cluster, providerID: string): Promise<Node | undefined> {
@@ -97,33 +93,37 @@ function isNodeReady(node: Node): boolean {
   return node.status?.conditions?.some((c) => c.type === "Ready" && c.status === "True") ?? false;
 }
 
-/** What the spec learns from the objects below, and what the Node is told of its Machine. */
-async function learn(deps: CapiDeps, object: Machine, seen: MachineSeen): Promise<void> {
-  const { config, infra, node, cluster } = seen;
+/** What the spec learns from the objects below, each when it is ready: two changes, as upstream makes them. */
+async function learn(deps: CapiDeps, object: Machine, { config, infra }: MachineSeen): Promise<Machine> {
   await edit(deps.store, machineKind, object, (o) => {
     if (config && isBootstrapReady(config) && config.status?.dataSecretName)
       o.spec.bootstrap.dataSecretName = config.status.dataSecretName;
   });
-  await edit(deps.store, machineKind, object, (o) => {
+  const learnt = await edit(deps.store, machineKind, object, (o) => {
     if (infra && isInfrastructureReady(infra) && infra.spec.providerID)
       o.spec.providerID = infra.spec.providerID;
   });
-  const remote = node ? await remoteOf(deps, cluster) : undefined;
+  return learnt ?? object;
+}
+
+/** What the Node is told of its Machine. */
+async function tellNode(deps: CapiDeps, object: Machine, cluster: Cluster, node: Node): Promise<void> {
+  const remote = await remoteOf(deps, cluster);
+  if (!remote) return;
   const owner = object.metadata.ownerReferences?.find((ref) => ref.controller);
-  if (remote && node)
-    await edit(remote, nodeKind, node, (o) => {
-      o.metadata.annotations = {
-        ...o.metadata.annotations,
-        "cluster.x-k8s.io/cluster-name": cluster.metadata.name,
-        "cluster.x-k8s.io/cluster-namespace": cluster.metadata.namespace ?? "",
-        "cluster.x-k8s.io/machine": object.metadata.name,
-        ...(owner
-          ? { "cluster.x-k8s.io/owner-kind": owner.kind, "cluster.x-k8s.io/owner-name": owner.name }
-          : {}),
-      };
-      const taints = o.spec?.taints?.filter((t) => t.key !== "node.cluster.x-k8s.io/uninitialized");
-      if (o.spec && taints && taints.length !== o.spec.taints?.length) o.spec.taints = taints;
-    });
+  await edit(remote, nodeKind, node, (o) => {
+    o.metadata.annotations = {
+      ...o.metadata.annotations,
+      "cluster.x-k8s.io/cluster-name": cluster.metadata.name,
+      "cluster.x-k8s.io/cluster-namespace": cluster.metadata.namespace ?? "",
+      "cluster.x-k8s.io/machine": object.metadata.name,
+      ...(owner
+        ? { "cluster.x-k8s.io/owner-kind": owner.kind, "cluster.x-k8s.io/owner-name": owner.name }
+        : {}),
+    };
+    const taints = o.spec?.taints?.filter((t) => t.key !== "node.cluster.x-k8s.io/uninitialized");
+    if (o.spec && taints && taints.length !== o.spec.taints?.length) o.spec.taints = taints;
+  });
 }
 
 async function report(deps: CapiDeps, object: Machine, seen: MachineSeen): Promise<void> {
