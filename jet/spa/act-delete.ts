@@ -17,11 +17,14 @@ export async function wake(store: ResourceStore, seen: SpaSeen): Promise<void> {
   });
 }
 
-export async function forgetObjects(store: ResourceStore, seen: SpaSeen): Promise<void> {
-  const kinds = new Map<string, Kind>([...clusterApiKinds, ipAddressClaim].map((kind) => [kind.kind, kind]));
-  await modify(store, cluster, { namespace: seen.names.namespace, name: seen.names.cluster }, (object) =>
+export async function pause(store: ResourceStore, { names }: SpaSeen): Promise<void> {
+  await modify(store, cluster, { namespace: names.namespace, name: names.cluster }, (object) =>
     object.spec.paused ? undefined : { ...object, spec: { ...object.spec, paused: true } },
   );
+}
+
+export async function forgetObjects(store: ResourceStore, seen: SpaSeen): Promise<void> {
+  const kinds = new Map<string, Kind>([...clusterApiKinds, ipAddressClaim].map((kind) => [kind.kind, kind]));
   for (const object of [...seen.gateway.objects].reverse()) {
     const kind = kinds.get(object.kind);
     if (kind) await ensureForgotten(store, kind, object);

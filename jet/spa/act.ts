@@ -16,7 +16,7 @@ import { keptKubeconfigName, type SpaSeen } from "./seen.ts";
 import type { SpaAction } from "./action.ts";
 import { type Actor, workloadOf, Waiting } from "./actor.ts";
 import { pivot, rollBack } from "./act-pivot.ts";
-import { wake, forgetObjects, destroyStrays, sayDeleted } from "./act-delete.ts";
+import { wake, forgetObjects, pause, destroyStrays, sayDeleted } from "./act-delete.ts";
 
 export async function actSpa(
   actor: Actor,
@@ -77,6 +77,8 @@ export async function actSpa(
       return rollBack(actor, seen, signal);
     case "wake":
       return wake(store, seen);
+    case "pause":
+      return pause(store, seen);
     case "forget objects":
       return forgetObjects(store, seen);
     case "destroy strays":

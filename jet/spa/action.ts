@@ -23,6 +23,7 @@ export type SpaAction =
   | { readonly do: "roll back" }
   /** Wakes the Cluster on the gateway, with the credential in place. */
   | { readonly do: "wake" }
+  | { readonly do: "pause" }
   /** Forgets Cluster API objects without touching their machines. */
   | { readonly do: "forget objects" }
   | { readonly do: "destroy strays" }

@@ -4,19 +4,21 @@
 //   X2. Addresses are given back when no VM is left, the credential goes last of all.
 //   X3. What blocks is named, with its object; a corrected credential is taken up at once.
 //   X4. Nothing is forgotten silently: VMs that outlive their objects are counted, shown, and only then removed.
-import type { ConditionDraft, Kind } from "#core";
-import { isDeleting } from "#core";
+//   X5. An orphan keeps its machines and its addresses: nothing that acts on them is awake when its objects go.
+import { isDeleting, type ConditionDraft, type Kind } from "#core";
 import {
   cluster,
   clusterApiKinds,
   inClusterIPPool,
   ipAddressClaim,
+  isPausedNow,
   machine,
   namespace,
   secret,
 } from "#proto";
 import { deepestCause } from "../causes.ts";
 import { deletionKeys, type MilestoneKey, type Standing, type Trouble } from "../milestones.ts";
+import { reportsPause } from "../pivot/step.ts";
 import { isBeforeDecision, isSettled, stepText } from "../pivot/journal.ts";
 import { keptKubeconfigName, objectsOf, type SpaSeen } from "./seen.ts";
 import { gatewayUpkeep } from "./upkeep.ts";
@@ -86,15 +88,25 @@ function blockedCondition(open: Open | undefined): ConditionDraft {
 }
 
 const orphanParts: typeof parts = [
-  {
-    milestone: "ControlPlaneNodeDeletionDone",
-    look: (seen) =>
-      seen.side === "gateway" && seen.gateway.objects.length > 0
-        ? { actions: [{ do: "forget objects" }] }
-        : undefined,
-  },
+  { milestone: "ControlPlaneNodeDeletionDone", look: forget },
   { milestone: "ResourcesReleased", look: finish },
 ];
+
+/** X5: an orphan's objects go only when every controller has said that it holds still; one that does not would take the VMs down. */
+function forget(seen: SpaSeen): Open | undefined {
+  if (seen.side !== "gateway" || seen.gateway.objects.length === 0) return undefined;
+  const [whole] = objectsOf(seen.gateway, cluster);
+  if (whole && whole.spec.paused !== true)
+    return { actions: [{ do: "pause" }], message: "pausing the Cluster" };
+  const busy = whole && seen.gateway.objects.find((o) => reportsPause(o) && !isPausedNow(o));
+  if (busy) {
+    return {
+      waiting: true,
+      message: `waiting for the controller of ${busy.kind}/${busy.metadata.name} to hold still`,
+    };
+  }
+  return { actions: [{ do: "forget objects" }], message: "forgetting the objects" };
+}
 
 /** X1: an undecided pivot is taken back, a decided one ends first, a finished one is reversed. */
 function bringBack(seen: SpaSeen): Open | undefined {
@@ -240,14 +252,15 @@ function release(seen: SpaSeen): Open | undefined {
 
 function finish(seen: SpaSeen): Open | undefined {
   const ns = seen.names.namespace;
+  const held = seen.leaseClaims.some((claim) => claim.metadata.namespace === ns); // X5: an orphan's, on a global pool
   return {
     actions: [
       { do: "delete", kind: secret, namespace: ns, name: keptKubeconfigName },
       { do: "delete", kind: secret, namespace: ns, name: seen.names.identity },
       { do: "say deleted" },
-      { do: "delete", kind: namespace, name: ns },
+      ...(held ? [] : [{ do: "delete" as const, kind: namespace, name: ns }]),
       { do: "remove finalizer" },
     ],
-    message: "removing the namespace",
+    message: held ? "leaving the namespace to the leases in it" : "removing the namespace",
   };
 }

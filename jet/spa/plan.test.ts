@@ -398,6 +398,16 @@ describe("planDeletion", () => {
     vms: names.map((name) => ({ name, biosUUID: name, moref: name })),
   });
   const bare: SpaSeen = { ...down(fresh), needs: [], strays: counted() };
+  const orphan = (seen: SpaSeen): SpaSeen => ({ ...seen, spa: spaWith({}, { deletePolicy: "Orphan" }) });
+  const paused = (status: "True" | "False"): SpaSeen => {
+    const said = {
+      conditions: [{ type: "Paused", status, reason: "r", message: "", lastTransitionTime: "" }],
+    };
+    const objects = written.gateway.objects.map((o) =>
+      o.kind === "Cluster" ? { ...o, spec: { paused: true }, status: said } : o,
+    );
+    return { ...written, gateway: { objects } };
+  };
   const back = {
     milestones: [{ key: "ManagementReturned", title: "", state: "InProgress" as const, attempt: 1 }],
   };
@@ -481,10 +491,21 @@ describe("planDeletion", () => {
       down({ ...written, spa: spaWith({ pivot: journal("ToGateway", "Done") }) }),
       "Deleting; at WorkerNodeDeletionDone; wake, delete Cluster",
     ],
+    ["an orphan", down(orphan(written)), "Deleting; at ControlPlaneNodeDeletionDone; pause"],
     [
-      "an orphan",
-      down({ ...written, spa: spaWith({}, { deletePolicy: "Orphan" }) }),
+      "an orphan whose controllers still act",
+      down(orphan(paused("False"))),
+      "Deleting; at ControlPlaneNodeDeletionDone; -",
+    ],
+    [
+      "an orphan that holds still",
+      down(orphan(paused("True"))),
       "Deleting; at ControlPlaneNodeDeletionDone; forget objects",
+    ],
+    [
+      "an orphan whose leases lie in its namespace",
+      { ...orphan(bare), leaseClaims: [thing(ipAddressClaim, "c1-lease-0") as IPAddressClaim] },
+      "Deleting; at ResourcesReleased; delete Secret ×4",
     ],
   ];
   it.each(table)("%s", (_what, seen, expected) => {
