@@ -16,7 +16,9 @@ describe("a cluster's whole life", { timeout: 180_000 }, () => {
     site = await testSite(end.signal);
     await site.pairUp();
     uid = await site.applySample();
-    running = await untilState(site.client, uid, "Running");
+    running = await untilState(site.client, uid, "Running").catch((error: Error) => {
+      throw new Error([error.message, "the last words:", ...site.lines.slice(-60)].join("\n"));
+    });
   }, 120_000);
   afterAll(() => site.close());
 
