@@ -42,7 +42,18 @@ const controllers = [
   "root-ca-certificate-publisher-controller",
 ];
 
+/** Starts one. A port that somebody takes between being found free and being used costs another try, no more. */
 export async function startKube(options: KubeOptions): Promise<Kube> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await startOnce({ ...options, dir: join(options.dir, `kube-${attempt}`) });
+    } catch (error) {
+      if (attempt === 3 || !String(error).includes("address already in use")) throw error;
+    }
+  }
+}
+
+async function startOnce(options: KubeOptions): Promise<Kube> {
   const { dir } = options;
   mkdirSync(dir, { recursive: true });
   const program = await binaries("kube");
@@ -68,7 +79,8 @@ export async function startKube(options: KubeOptions): Promise<Kube> {
     return api;
   };
   try {
-    start("etcd", etcdArgs(join(dir, "etcd"), clientPort, peerPort));
+    const store = start("etcd", etcdArgs(join(dir, "etcd"), clientPort, peerPort));
+    await store.until("answering", async () => (await fetch(`${etcd}/health`)).ok || undefined, 30_000);
     let api = await startApi();
     if (options.controllers ?? true) start("kube-controller-manager", managerArgs(dir, kubeconfigPath));
     return {
