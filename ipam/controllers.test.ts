@@ -10,6 +10,7 @@ import {
   inClusterIPPool,
   ipAddress,
   ipAddressClaim,
+  namespace,
   pausedAnnotation,
   type InClusterIPPool,
 } from "#proto";
@@ -168,6 +169,18 @@ describe("a claim", () => {
     await store.create(ipAddressClaim, claimDraft("a", { namespace: "y" }, ref));
     await quiet();
     expect(await given(store)).toEqual(["a 10.0.0.10", "a 10.0.0.11"]);
+  });
+
+  test("on a global pool is served even where there is no kube-system yet", async () => {
+    const clock = fakeClock();
+    const made = await ipamStage({ clock, store: memoryStore({ clock, requireNamespaces: true }) });
+    stages.push(made);
+    await made.store.create(namespace, { metadata: { name: "c" } });
+    await made.store.create(globalInClusterIPPool, { metadata: { name: "shared" }, spec: poolDraft().spec });
+    const ref = { kind: globalInClusterIPPool.kind, name: "shared" };
+    await made.store.create(ipAddressClaim, claimDraft("a", {}, ref));
+    await made.quiet();
+    expect(await given(made.store)).toEqual(["a 10.0.0.10"]);
   });
 
   test("on pools of one name in two namespaces is independent", async () => {

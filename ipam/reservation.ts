@@ -10,7 +10,7 @@
 //       releases a claim looks for such an IPAddress after releasing it. Until then it may bear the address of a living claim's; no
 //       claim names it.
 import { Fault, isFault, keyText, leases, listAll, matchLabels, type Lease, type ResourceStore } from "#core";
-import type { IPAddressClaim } from "#proto";
+import { namespace, type IPAddressClaim } from "#proto";
 import { addressDigits, type Address } from "./address.ts";
 import type { Pool, PoolPlace } from "./words.ts";
 
@@ -43,17 +43,27 @@ export class Reservations {
     claim: IPAddressClaim,
     address: Address,
   ): Promise<Lease | undefined> {
-    const namespace = this.#namespace(place);
+    const inNamespace = this.#namespace(place);
     const name = reservationName(pool, address);
     const { namespace: claimNamespace = "", name: claimName, uid } = claim.metadata;
-    try {
-      return await this.#store.create(leases, {
-        metadata: { namespace, name, labels: { [poolLabel]: pool.metadata.uid, [claimLabel]: uid } },
+    const create = () =>
+      this.#store.create(leases, {
+        metadata: {
+          namespace: inNamespace,
+          name,
+          labels: { [poolLabel]: pool.metadata.uid, [claimLabel]: uid },
+        },
         spec: { holderIdentity: keyText({ namespace: claimNamespace, name: claimName }) },
+      });
+    try {
+      return await create().catch(async (error: unknown) => {
+        if (place.key.namespace !== undefined || !isFault(error, "NotFound")) throw error;
+        await this.#makeGlobalNamespace();
+        return create();
       });
     } catch (error) {
       if (!isFault(error, "AlreadyExists")) throw error;
-      const lease = await this.#store.get(leases, { namespace, name });
+      const lease = await this.#store.get(leases, { namespace: inNamespace, name });
       return lease?.metadata.labels?.[claimLabel] === uid ? lease : undefined; // V4
     }
   }
@@ -81,10 +91,19 @@ export class Reservations {
 
   /** Removes exactly this one. Gone or replaced already: nothing happens. */
   async remove(lease: Lease): Promise<void> {
-    const { name, namespace = "", uid } = lease.metadata;
-    await this.#store.delete(leases, { namespace, name }, { uid }).catch((error: unknown) => {
+    const { name, namespace: inNamespace = "", uid } = lease.metadata;
+    await this.#store.delete(leases, { namespace: inNamespace, name }, { uid }).catch((error: unknown) => {
       if (!isFault(error, "NotFound", "Conflict")) throw Fault.from(error);
     });
+  }
+
+  /** Kubernetes always has kube-system; a store of ours may not. */
+  async #makeGlobalNamespace(): Promise<void> {
+    await this.#store
+      .create(namespace, { metadata: { name: this.#globalNamespace } })
+      .catch((error: unknown) => {
+        if (!isFault(error, "AlreadyExists")) throw error;
+      });
   }
 
   #namespace({ key }: PoolPlace): string {
