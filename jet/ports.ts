@@ -49,6 +49,11 @@ export interface Cloud {
     image: ImageWish,
     signal: AbortSignal,
   ): Promise<{ readonly path: string } | undefined>;
+  /**
+   * SHA-256 of the certificate that the server shows now, colon hex, over a connection that verified it (by certificate authority).
+   * CAPV knows no authorities: without a thumbprint it verifies nothing. Absent: the wish's own thumbprint is all there is.
+   */
+  thumbprint?(signal: AbortSignal): Promise<string | undefined>;
   /** The VMs that exist now. */
   census(scope: CensusScope, signal: AbortSignal): Promise<readonly VmFacts[]>;
   /** Powers a VM off and deletes it; the last resort, for VMs that nobody manages any more. Absent VMs are no error. */

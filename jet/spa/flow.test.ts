@@ -1,5 +1,13 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { cluster, ipAddressClaim, kubeadmControlPlane, machine, secret, spectroCluster } from "#proto";
+import {
+  vsphereCluster,
+  cluster,
+  ipAddressClaim,
+  kubeadmControlPlane,
+  machine,
+  secret,
+  spectroCluster,
+} from "#proto";
 import { wish, World } from "../testing/world.ts";
 
 let world: World;
@@ -54,6 +62,20 @@ describe("a cluster on its way up", () => {
     ]);
     const [plane] = (await world.gateway.list(kubeadmControlPlane)).items;
     expect(plane?.spec.replicas).toBe(1);
+  });
+});
+
+describe("a vCenter that is trusted by its certificate authority", () => {
+  it("is pinned for CAPV, which knows no authorities, and for the agent", async () => {
+    await world.prepare();
+    world.knobs.thumbprint = "EE:FF";
+    await world.want(
+      wish({ cloud: { type: "vsphere", server: "vc.test", caCert: "PEM", credentialRef: { name: "lab" } } }),
+    );
+    await world.untilMilestone("CloudInfrastructureReady");
+    expect((await world.gateway.list(vsphereCluster)).items[0]?.spec.thumbprint).toBe("EE:FF");
+    await world.untilState("Running");
+    expect((await world.workload.list(spectroCluster)).items[0]?.spec.desired.cloud.thumbprint).toBe("EE:FF");
   });
 });
 

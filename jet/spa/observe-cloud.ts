@@ -52,7 +52,9 @@ export async function askCloud(
         problems.length > 0
           ? undefined
           : await cloud!.findTemplate(controlPlanePlacement(found.spec), imageWish(found), signal);
-      return { kind: "answered", problems, template: template?.path };
+      const thumbprint =
+        template && !found.spec.cloud.thumbprint ? await cloud!.thumbprint?.(signal) : undefined;
+      return { kind: "answered", problems, template: template?.path, thumbprint };
     } catch (error) {
       if (isFault(error, "Cancelled")) throw error;
       return { kind: "failed", fault: Fault.from(error, `asking vCenter ${found.spec.cloud.server}`) };

@@ -21,7 +21,7 @@ import {
   type Resolved,
 } from "../render/cluster.ts";
 import { controlPlane } from "../render/control-plane.ts";
-import { renderedTemplate, type NeedSeen, type SpaSeen } from "./seen.ts";
+import { objectsOf, renderedTemplate, type NeedSeen, type SpaSeen } from "./seen.ts";
 import { isBorn } from "./stage.ts";
 
 interface Wanted {
@@ -31,7 +31,8 @@ interface Wanted {
 
 /** All objects of a cluster on the gateway, in the order in which they are written (L2). */
 export function renderAll(seen: SpaSeen): Wanted[] {
-  const { spec } = seen.spa;
+  const thumbprint = thumbprintSeen(seen);
+  const spec = { ...seen.spa.spec, cloud: { ...seen.spa.spec.cloud, ...(thumbprint ? { thumbprint } : {}) } };
   const endpoint = resolvedEndpoint(seen);
   const template = templateSeen(seen);
   const identity = identityOf(seen);
@@ -96,15 +97,28 @@ export function templateSeen(seen: SpaSeen): string | undefined {
   );
 }
 
+/** The certificate that CAPV shall insist on: as wished, as the cloud showed it, or as written down before. */
+function thumbprintSeen(seen: SpaSeen): string | undefined {
+  const { thumbprint } = seen.spa.spec.cloud;
+  if (thumbprint) return thumbprint;
+  if (seen.cloud.kind === "answered" && seen.cloud.thumbprint) return seen.cloud.thumbprint;
+  const told =
+    seen.workload.kind === "reachable"
+      ? seen.workload.spectroCluster?.spec.desired.cloud.thumbprint
+      : undefined;
+  return objectsOf(seen.gateway, vsphereCluster)[0]?.spec.thumbprint ?? told;
+}
+
 /** The wish without what only the gateway may hold, and with what only the gateway could find out. */
 export function desiredState(seen: SpaSeen): DesiredState {
   const { agent: _agent, cloud, ...spec } = seen.spa.spec;
   const { credentialRef: _ref, ...rest } = cloud;
   const template = templateSeen(seen);
   const endpoint = resolvedEndpoint(seen);
+  const thumbprint = thumbprintSeen(seen);
   return {
     ...spec,
-    cloud: rest,
+    cloud: { ...rest, ...(thumbprint ? { thumbprint } : {}) },
     ...(template ? { image: { ...spec.image, template } } : {}),
     ...(endpoint
       ? { network: { ...spec.network, endpoint: { ...spec.network.endpoint, ...endpoint } } }

@@ -33,6 +33,8 @@ export type CloudSeen =
       readonly kind: "answered";
       readonly problems: readonly Problem[];
       readonly template: string | undefined;
+      /** The server's certificate, where the cloud could tell. */
+      readonly thumbprint?: string | undefined;
     };
 
 export interface LeaseSeen {

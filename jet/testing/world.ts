@@ -67,6 +67,7 @@ export class World {
   readonly knobs = {
     cloudProblems: [] as Problem[],
     template: "/DC0/vm/templates/u-v1.35.4" as string | undefined,
+    thumbprint: undefined as string | undefined,
     password: "right",
     workloadUp: true,
     vmFailure: undefined as string | undefined,
@@ -94,6 +95,7 @@ export class World {
         return Promise.resolve(knobs.cloudProblems);
       },
       findTemplate: () => Promise.resolve(knobs.template ? { path: knobs.template } : undefined),
+      thumbprint: () => Promise.resolve(knobs.thumbprint),
       census: ({ biosUUIDs, names }) => {
         login();
         return Promise.resolve(
@@ -316,6 +318,7 @@ function failSoft(make: () => Cloud): Cloud {
   return {
     check: async (...args) => cloud.check(...args),
     findTemplate: async (...args) => cloud.findTemplate(...args),
+    thumbprint: async (signal) => cloud.thumbprint?.(signal),
     census: async (...args) => cloud.census(...args),
     destroy: async (...args) => cloud.destroy(...args),
   };
