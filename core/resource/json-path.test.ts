@@ -25,6 +25,7 @@ describe("a JSON path", () => {
     [".metadata.labels['cluster.x-k8s.io/cluster-name']", ["c1"]],
     [".metadata.labels.cluster\\.x-k8s\\.io/cluster-name", ["c1"]],
     [".metadata.annotations['a.b']", ["dotted"]],
+    [".metadata.labels['cluster\\.x-k8s\\.io/cluster-name']", ["c1"]],
     [".spec.list[0].n", [1]],
     [".spec.list[-1].n", [3]],
     [".spec.list[*].n", [1, 2, 3]],

@@ -36,7 +36,10 @@ function readStep(rest: string, text: string): { step: Step; length: number } {
     return { step: name === "*" ? { kind: "all" } : { kind: "field", name }, length: field[0].length };
   }
   const quoted = /^\.?\[\s*(['"])(.*?)\1\s*\]/s.exec(rest);
-  if (quoted) return { step: { kind: "field", name: quoted[2]! }, length: quoted[0].length };
+  // CRDs escape dots inside the quotes, too: ['cluster\.x-k8s\.io/cluster-name'].
+  if (quoted) {
+    return { step: { kind: "field", name: quoted[2]!.replace(/\\(.)/gs, "$1") }, length: quoted[0].length };
+  }
   const index = /^\[\s*(-?\d+|\*)\s*\]/.exec(rest);
   if (index) {
     const step: Step = index[1] === "*" ? { kind: "all" } : { kind: "index", at: Number(index[1]) };
