@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { parseApiVersion, type Kind, type Resource } from "#core";
+import { followJsonPath, parseApiVersion, parseJsonPath, type Kind, type Resource } from "#core";
 import { golden, type GoldenFile } from "#test/golden/read.ts";
 import {
   allKinds,
@@ -49,6 +49,15 @@ describe("kinds", () => {
       if (!("object" in once)) throw new Error("refused");
       expect(admit(kindOf(object)!, once.object)).toEqual(once);
     }
+  });
+
+  it("the columns of a table lead somewhere: every recorded object of a cluster shows its cluster", async () => {
+    const shown = (await golden("capi-running")).flatMap((object) => {
+      const column = kindOf(object)?.printerColumns.find((c) => c.name === "Cluster");
+      return column ? [[object.kind, ...followJsonPath(parseJsonPath(column.jsonPath), object)]] : [];
+    });
+    expect(shown.length).toBeGreaterThan(10);
+    for (const [kind, ...values] of shown) expect([kind, ...values]).toEqual([kind, "c1"]);
   });
 
   it("names are unique within a group, and every kind that moves is served", () => {

@@ -28,6 +28,7 @@ import {
 } from "#proto";
 import { editStatus, ensure, remove } from "../capi/edit.ts";
 import { templateHash } from "../capi/names.ts";
+import { runningPod } from "./node.ts";
 import { imageName, type ProgramPod, type Programs } from "./programs.ts";
 
 export interface KubeletDeps {
@@ -258,20 +259,25 @@ async function reportPod(deps: KubeletDeps, object: Deployment, placed: Placemen
         },
       ],
     },
-    spec: object.spec.template.spec,
+    spec: { ...object.spec.template.spec, ...(placed.kind === "runs" ? { nodeName: placed.node } : {}) },
   });
-  await editStatus(deps.store, podKind, keyOf(made), (o) => {
-    o.status = podStatus(placed);
+  const container = object.spec.template.spec.containers[0]?.name ?? name;
+  await editStatus(deps.store, podKind, made, (o) => {
+    o.status =
+      placed.kind === "pending"
+        ? pendingPod(container, placed.reason, placed.message)
+        : runningPod(container, String(o.status?.startTime ?? timestamp(deps.clock)));
   });
 }
 
-function podStatus(placed: Exclude<Placement, { kind: "off" }>): NonNullable<Pod["status"]> {
-  if (placed.kind === "pending")
-    return {
-      phase: "Pending",
-      reason: placed.reason,
-      message: placed.message,
-      conditions: [{ type: "Ready", status: "False", reason: placed.reason, message: placed.message }],
-    };
-  return { phase: "Running", conditions: [{ type: "Ready", status: "True" }] };
+function pendingPod(container: string, reason: string, message: string): NonNullable<Pod["status"]> {
+  return {
+    phase: "Pending",
+    reason,
+    message,
+    conditions: [{ type: "Ready", status: "False", reason, message }],
+    containerStatuses: [
+      { name: container, ready: false, restartCount: 0, state: { waiting: { reason, message } } },
+    ],
+  };
 }

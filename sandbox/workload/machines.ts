@@ -220,7 +220,10 @@ export function machineStandIn(deps: MachineDeps): MachineStandIn {
     for (const draft of staticPods(facts.name, externalEtcd)) {
       const pod = await ensure(store, podKind, draft);
       const { name, namespace = "" } = pod.metadata;
-      await editStatus(store, podKind, { name, namespace }, (p) => (p.status = runningPod));
+      const component = pod.metadata.labels?.component ?? name;
+      await editStatus(store, podKind, { name, namespace }, (p) => {
+        p.status = runningPod(component, String(p.status?.startTime ?? facts.at));
+      });
     }
   }
 

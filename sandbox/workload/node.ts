@@ -111,13 +111,26 @@ export function staticPods(node: string, externalEtcd: boolean): Draft<Pod>[] {
   }));
 }
 
-export const runningPod: NonNullable<Pod["status"]> = {
-  phase: "Running",
-  conditions: ["Initialized", "Ready", "ContainersReady", "PodScheduled"].map((type) => ({
-    type,
-    status: "True",
-  })),
-};
+/** The status of a Pod whose one container runs. `since` in RFC 3339. */
+export function runningPod(container: string, since: string): NonNullable<Pod["status"]> {
+  return {
+    phase: "Running",
+    startTime: since,
+    conditions: ["Initialized", "Ready", "ContainersReady", "PodScheduled"].map((type) => ({
+      type,
+      status: "True",
+    })),
+    containerStatuses: [
+      {
+        name: container,
+        ready: true,
+        started: true,
+        restartCount: 0,
+        state: { running: { startedAt: since } },
+      },
+    ],
+  };
+}
 
 /** kubeadm's own record of the cluster; that it exists is how KCP knows that the cluster is initialized. */
 export function kubeadmConfigMap(configuration: Readonly<Record<string, unknown>>): Draft<ConfigMap> {
