@@ -278,7 +278,7 @@ function readBytes(request: IncomingMessage, limit: number): Promise<Buffer> {
     });
     request.once("end", () => resolve(Buffer.concat(chunks)));
     request.once("error", (error) => reject(Fault.from(error, "reading the body")));
-    request.once("close", () => reject(new Fault("Cancelled", "the client went away")));
+    request.once("close", () => request.complete || reject(new Fault("Cancelled", "the client went away")));
   });
 }
 
