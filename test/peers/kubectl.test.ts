@@ -383,7 +383,7 @@ describe.each(samples.map(([kind, parts]) => ({ name: kind.kind, kind, parts }))
     same(`get ${type} sample -o wide`);
     same(`get ${type} sample -o yaml`);
     same(`describe ${type} sample`);
-      same(`delete ${type} sample`);
+    same(`delete ${type} sample`);
   },
 );
 
