@@ -162,12 +162,16 @@ export function withOwners(
   return [...have.filter((each) => !ours.some((owner) => isSame(each, owner))), ...ours];
 }
 
+/** Deleted first, then unprotected: whoever dies in between leaves an object that is going, not one that nobody knows. */
 async function release(store: ResourceStore, address: IPAddress): Promise<void> {
   const key = keyOf(address);
+  try {
+    await deleteIfExists(store, ipAddress, key, meant(address));
+  } catch (error) {
+    if (!isFault(error, "Conflict")) throw error;
+    return; // another of that name by now: not ours
+  }
   await removeFinalizer(store, ipAddress, key, protectAddress);
-  await deleteIfExists(store, ipAddress, key, meant(address)).catch((error: unknown) => {
-    if (!isFault(error, "Conflict")) throw error; // another of that name by now: not ours to delete
-  });
 }
 
 async function letGo({ store, reservations }: ActDeps, { claim, place, pool }: ClaimSeen): Promise<void> {
