@@ -3,7 +3,6 @@ import type { Fault, Secret } from "#core";
 import type { Kind, OwnedStore, Problem, Resource } from "#core";
 import {
   vsphereMachineTemplate,
-  vsphereVM,
   type Deployment,
   type IPAddressClaim,
   type SecretObject,
@@ -126,8 +125,4 @@ export function renderedTemplate(side: Side): string | undefined {
 
 export function objectsOf<R extends Resource>(side: Side, kind: Kind<R>): R[] {
   return side.objects.filter((o) => o.kind === kind.kind) as R[];
-}
-
-export function biosUUIDsOf(side: Side): string[] {
-  return objectsOf(side, vsphereVM).flatMap((vm) => (vm.spec.biosUUID ? [vm.spec.biosUUID] : []));
 }

@@ -43,14 +43,3 @@ function statusOf(machine: Resource, vm: Resource | undefined): MachineStatus {
     ...(ready && ready.status !== "True" ? { reason: ready.reason } : {}),
   };
 }
-
-/** Whether a Machine's Node works and, where upstream says so, the Machine is ready. */
-export function isMachineReady(machine: Resource): boolean {
-  const ready = conditionsOf(machine).find((c) => c.type === "Ready");
-  const status = machine.status as { phase?: string; nodeRef?: unknown } | undefined;
-  return (
-    !machine.metadata.deletionTimestamp &&
-    status?.nodeRef !== undefined &&
-    (ready ? ready.status === "True" : status.phase === "Running")
-  );
-}
