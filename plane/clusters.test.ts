@@ -364,13 +364,13 @@ test("tenants do not see one another's gateways and clusters", async () => {
   expect(await stranger.overlords()).toEqual([]);
   expect(await stranger.clusters()).toEqual([]);
   for (const call of [
-    stranger.cluster(uid),
-    stranger.clusterEvents(uid),
-    stranger.deleteCluster(uid),
-    stranger.overlord(gateway.uid),
-    stranger.revokeOverlord(gateway.uid),
+    () => stranger.cluster(uid),
+    () => stranger.clusterEvents(uid),
+    () => stranger.deleteCluster(uid),
+    () => stranger.overlord(gateway.uid),
+    () => stranger.revokeOverlord(gateway.uid),
   ]) {
-    expect(await failure(call)).toMatchObject({ code: "NotFound" });
+    expect(await failure(call())).toMatchObject({ code: "NotFound" });
   }
   expect((await failure(stranger.createCluster(sampleEntity(), gateway.uid))).message).toMatch(
     /there is no private cloud gateway/,
