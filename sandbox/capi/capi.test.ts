@@ -318,6 +318,41 @@ describe("what goes wrong is told where CAPV tells it, and cured without help", 
     });
   });
 
+  it("templates that are missing block the machines, which says why, until they are there", async () => {
+    const s = open();
+    await applyGolden(s.store, { workers: 1, externalEtcd: false });
+    await available(s.store);
+    const at = { ...key, name: "c1-w" };
+    await modify(s.store, machineDeployment, at, (o) => {
+      o.spec.template.spec.infrastructureRef.name = "later";
+      o.spec.replicas = 2;
+    });
+    const message = await eventually("it says so", async () => {
+      const found = await s.store.get(machineDeployment, at);
+      return found?.status?.conditions?.find((c) => c.type === "ScalingUp" && c.status === "True")?.message;
+    });
+    expect(message).toContain("is blocked because VSphereMachineTemplate does not exist");
+    await modify(s.store, kubeadmControlPlane, key, (o) => {
+      o.spec.machineTemplate.spec.infrastructureRef.name = "later";
+      o.spec.replicas = 3;
+    });
+    await eventually("the control plane says so", async () => {
+      const found = await s.store.get(kubeadmControlPlane, key);
+      return found?.status?.conditions?.some(
+        (c) =>
+          c.type === "ScalingUp" &&
+          c.message ===
+            "Scaling up from 1 to 3 replicas is blocked because VSphereMachineTemplate does not exist",
+      );
+    });
+    const template = (await s.store.get(vsphereMachineTemplate, { ...key, name: "c1-cp" }))!;
+    await s.store.create(vsphereMachineTemplate, {
+      metadata: { ...key, name: "later" },
+      spec: template.spec,
+    });
+    await available(s.store);
+  });
+
   it("a vCenter that refuses to clone for a while", async () => {
     const s = open();
     s.vcenter.refuse("clone", new Fault("Unavailable", "No host is compatible with the virtual machine."));

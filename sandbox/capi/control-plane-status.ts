@@ -33,6 +33,8 @@ export interface ControlPlaneSeen {
   /** How many machines of the cluster are not control planes. */
   readonly others: number;
   readonly externalEtcd: boolean;
+  /** Why no machine can be made: "VSphereMachineTemplate does not exist". */
+  readonly blocked?: string;
   /** The workload cluster from inside; absent while its API does not answer. */
   readonly world?: {
     readonly initialized: boolean;
@@ -51,6 +53,7 @@ export type ReplicaStep =
 export function planReplicas(object: KubeadmControlPlane, seen: ControlPlaneSeen): ReplicaStep {
   const { machines } = seen;
   const desired = object.spec.replicas;
+  if (seen.blocked && machines.length < desired) return { do: "wait", why: seen.blocked };
   if (machines.length === 0)
     return desired > 0 ? { do: "create", first: !seen.world?.initialized } : { do: "nothing" };
   const broken = machines.find(awaitsRemediation);
@@ -262,7 +265,11 @@ function statusDrafts(object: KubeadmControlPlane, seen: ControlPlaneSeen, initi
       ? yes("ScalingDown", "ScalingDown", `Scaling down ${scaling}`)
       : no("ScalingDown", "NotScalingDown"),
     machines.length < desired
-      ? yes("ScalingUp", "ScalingUp", `Scaling up ${scaling}`)
+      ? yes(
+          "ScalingUp",
+          "ScalingUp",
+          `Scaling up ${scaling}${seen.blocked ? ` is blocked because ${seen.blocked}` : ""}`,
+        )
       : no("ScalingUp", "NotScalingUp"),
     aggregate("MachinesReady", "Machine", readyParts),
     aggregate("MachinesUpToDate", "Machine", upToDateParts, {

@@ -103,12 +103,15 @@ async function observe(
   );
   const remote = await remoteOf(deps, cluster);
   const world = remote ? await lookInside(remote) : undefined;
+  const { infrastructureRef } = object.spec.machineTemplate.spec;
+  const template = await deps.store.get(vsphereMachineTemplate, keyIn(object, infrastructureRef.name));
   return {
     cluster,
     machines: own.sort(byAge),
     others: all.filter((m) => !isControlPlane(m)).length,
     externalEtcd: isExternalEtcd(object),
     ...(world ? { world } : {}),
+    ...(template ? {} : { blocked: `${infrastructureRef.kind} does not exist` }),
   };
 }
 

@@ -35,7 +35,7 @@ import {
   ensure,
   remove,
 } from "./edit.ts";
-import { machinesOf } from "./machine-set.ts";
+import { machinesOf, missingFor } from "./machine-set.ts";
 import { annotations, byAge, finalizers, suffix, templateHash, templateHashLabel } from "./names.ts";
 import { machineDeploymentStatus } from "./workers-status.ts";
 
@@ -229,8 +229,9 @@ async function report(deps: CapiDeps, object: MachineDeployment, cluster: Cluste
   const current = sets.find((set) => isCurrent(object, set));
   const upToDate = current ? (await machinesOf(deps, current, cluster)).length : 0;
   const at = now(deps);
+  const blocked = await missingFor(deps, object);
   await editStatus(deps.store, machineDeployment, object, (o) => {
-    o.status = machineDeploymentStatus(o, cluster, machines, upToDate, at);
+    o.status = machineDeploymentStatus(o, cluster, machines, upToDate, blocked, at);
   });
 }
 

@@ -13,6 +13,7 @@ import {
   vsphereMachineTemplate,
   type Cluster,
   type Machine,
+  type MachineDeployment,
   type MachineSet,
 } from "#proto";
 import { withConditions } from "./conditions.ts";
@@ -32,7 +33,7 @@ import { addFinalizer, addLabels, dropFinalizer, edit, editStatus, remove } from
 import { awaitsRemediation } from "./machine-health.ts";
 import { machineOrder } from "./machine-status.ts";
 import { annotations, byAge, finalizers, withSuffix } from "./names.ts";
-import { machineSetStatus } from "./workers-status.ts";
+import { machineSetStatus, missingTemplates } from "./workers-status.ts";
 
 export function machineSetController(deps: CapiDeps): Controller {
   const { store } = deps;
@@ -68,8 +69,9 @@ export function machineSetController(deps: CapiDeps): Controller {
         addLabels(o, { [clusterNameLabel]: cluster.metadata.name });
       });
       await scale(deps, object, cluster, machines);
-      await report(deps, object, cluster, await machinesOf(deps, object, cluster));
-      return {};
+      const after = await machinesOf(deps, object, cluster);
+      await report(deps, object, cluster, after);
+      return after.length < object.spec.replicas ? later(deps.knobs.healthMs) : {};
     },
   });
 }
@@ -86,8 +88,9 @@ async function report(
   machines: readonly Machine[],
 ): Promise<void> {
   const at = now(deps);
+  const blocked = await missingFor(deps, object);
   await editStatus(deps.store, machineSet, object, (o) => {
-    o.status = machineSetStatus(o, cluster, machines, at);
+    o.status = machineSetStatus(o, cluster, machines, blocked, at);
   });
   for (const machine of machines)
     await editStatus(deps.store, machineKind, machine, (o) => {
@@ -117,6 +120,23 @@ export function victims(machines: readonly Machine[], count: number): Machine[] 
   return machines
     .toSorted((a, b) => Number(ready(a) ?? false) - Number(ready(b) ?? false) || byAge(b, a))
     .slice(0, Math.max(0, count));
+}
+
+/** Which templates that new machines would be made from do not exist. */
+export async function missingFor(
+  deps: CapiDeps,
+  object: MachineSet | MachineDeployment,
+): Promise<string | undefined> {
+  const { bootstrap, infrastructureRef } = object.spec.template.spec;
+  const { configRef } = bootstrap;
+  const [config, infra] = await Promise.all([
+    configRef ? deps.store.get(kubeadmConfigTemplate, keyIn(object, configRef.name)) : true,
+    deps.store.get(vsphereMachineTemplate, keyIn(object, infrastructureRef.name)),
+  ]);
+  return missingTemplates([
+    ...(config ? [] : [kubeadmConfigTemplate.kind]),
+    ...(infra ? [] : [vsphereMachineTemplate.kind]),
+  ]);
 }
 
 async function createWorker(deps: CapiDeps, object: MachineSet, cluster: Cluster): Promise<void> {

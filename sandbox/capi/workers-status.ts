@@ -36,14 +36,21 @@ function isTrue(machine: Machine, type: string): boolean {
   return machine.status?.conditions?.some((c) => c.type === type && c.status === "True") ?? false;
 }
 
-function scalingDrafts(have: number, desired: number): Draft[] {
+/** "KubeadmConfigTemplate and VSphereMachineTemplate do not exist", as upstream words it; undefined when both are there. */
+export function missingTemplates(kinds: readonly string[]): string | undefined {
+  if (kinds.length === 0) return undefined;
+  return `${kinds.join(" and ")} ${kinds.length > 1 ? "do" : "does"} not exist`;
+}
+
+function scalingDrafts(have: number, desired: number, blocked: string | undefined): Draft[] {
+  const because = blocked ? ` is blocked because ${blocked}` : "";
   return [
     no("Remediating", "NotRemediating"),
     have > desired
       ? yes("ScalingDown", "ScalingDown", `Scaling down from ${have} to ${desired} replicas`)
       : no("ScalingDown", "NotScalingDown"),
     have < desired
-      ? yes("ScalingUp", "ScalingUp", `Scaling up from ${have} to ${desired} replicas`)
+      ? yes("ScalingUp", "ScalingUp", `Scaling up from ${have} to ${desired} replicas${because}`)
       : no("ScalingUp", "NotScalingUp"),
   ];
 }
@@ -81,12 +88,13 @@ export function machineSetStatus(
   object: MachineSet,
   cluster: Cluster,
   machines: readonly Machine[],
+  blocked: string | undefined,
   at: string,
 ): SetStatus {
   const have: SetStatus = object.status ?? {};
   const desired = object.spec.replicas;
   const drafts = [
-    ...scalingDrafts(machines.length, desired),
+    ...scalingDrafts(machines.length, desired, blocked),
     ...machineDrafts(machines),
     pausedCondition("MachineSet", cluster, object),
     deletingDraft(object, machines.length),
@@ -141,6 +149,7 @@ export function machineDeploymentStatus(
   cluster: Cluster,
   machines: readonly Machine[],
   upToDate: number,
+  blocked: string | undefined,
   at: string,
 ): DeploymentStatus {
   const have: DeploymentStatus = object.status ?? {};
@@ -151,7 +160,7 @@ export function machineDeploymentStatus(
     outdated > 0
       ? yes("RollingOut", "RollingOut", `Rolling out ${outdated} not up-to-date replicas`)
       : no("RollingOut", "NotRollingOut"),
-    ...scalingDrafts(machines.length, desired),
+    ...scalingDrafts(machines.length, desired, blocked),
     ...machineDrafts(machines),
     pausedCondition("MachineDeployment", cluster, object),
     deletingDraft(object, machines.length),
