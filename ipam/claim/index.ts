@@ -1,4 +1,5 @@
 import {
+  isDeleting,
   keyOf,
   keyText,
   steps,
@@ -7,6 +8,7 @@ import {
   type Controller,
   type Follow,
   type Key,
+  type Kind,
   type Logger,
   type ResourceStore,
 } from "#core";
@@ -14,9 +16,9 @@ import { cluster, ipAddress, ipAddressClaim, type IPAddress } from "#proto";
 import { Desk } from "../desk.ts";
 import type { Reservations } from "../reservation.ts";
 import { Waiters } from "../waiters.ts";
-import { placeOf, placeText, poolKinds, poolPlace, type PoolPlace } from "../words.ts";
+import { placeOf, placeText, poolKinds, poolPlace, type Pool, type PoolPlace } from "../words.ts";
 import { act } from "./act.ts";
-import { awaited, clusterText, observe, type Seen } from "./observe.ts";
+import { awaited, clusterText, isPaused, observe, type Seen } from "./observe.ts";
 import { planClaim, type ClaimAction } from "./plan.ts";
 import { report } from "./report.ts";
 
@@ -70,7 +72,7 @@ export function claimController(deps: {
     name: "ipam-claims",
     kind: ipAddressClaim,
     concurrency: 32,
-    follows: [followAddresses(store, waiters), followClusters(waiters), ...followPools(waiters)],
+    follows: [followAddresses(store, waiters), followClusters(waiters), ...followPools(store, waiters)],
     reconciler: {
       async reconcile(key, signal) {
         const claim = await store.get(ipAddressClaim, key, signal);
@@ -115,11 +117,24 @@ function followAddresses(store: ResourceStore, waiters: Waiters): Follow {
   return follow as unknown as Follow;
 }
 
-function followPools(waiters: Waiters): Follow[] {
-  return poolKinds.map((kind) => ({
+/** A pool concerns those who wait for it, when something changed that they could wait for: its counters are not that. */
+function followPools(store: ResourceStore, waiters: Waiters): Follow[] {
+  const known = new Map<string, string>();
+  const follow = (kind: Kind<Pool>): Follow => ({
     kind,
-    affects: (pool) => waiters.at(placeText(placeOf(kind, pool))),
-  }));
+    async affects(pool) {
+      const place = placeOf(kind, pool);
+      const text = placeText(place);
+      const { uid, generation } = pool.metadata;
+      const shape = `${uid} ${generation} ${isPaused(pool)} ${isDeleting(pool)}`;
+      const isKnown = known.get(text) === shape;
+      known.set(text, shape);
+      if (waiters.at(text).length === 0) return [];
+      if (isKnown && (await store.get(kind, place.key))?.metadata.uid === uid) return [];
+      return waiters.at(text);
+    },
+  });
+  return poolKinds.map(follow);
 }
 
 function followClusters(waiters: Waiters): Follow {
