@@ -64,11 +64,13 @@ export interface Part {
   readonly message: string;
 }
 
+/** The reason of a part whose condition is missing. */
+export const notReported = "NotYetReported";
+
 /** A condition as part of a summary; one that is missing counts as Unknown, not yet reported. */
 export function part(conditions: readonly Condition[] | undefined, type: string, name = type): Part {
   const found = conditions?.find((condition) => condition.type === type);
-  if (!found)
-    return { name, status: "Unknown", reason: "NotYetReported", message: "Condition not yet reported" };
+  if (!found) return { name, status: "Unknown", reason: notReported, message: "Condition not yet reported" };
   return { name, status: found.status, reason: found.reason, message: found.message };
 }
 

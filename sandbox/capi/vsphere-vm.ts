@@ -21,7 +21,9 @@ import {
 } from "#proto";
 import { renderMetadata, type DeviceAddress, type MetadataDevice } from "./cloud-init.ts";
 import {
+  aggregate,
   no,
+  notReported,
   oldNo,
   oldSummary,
   oldYes,
@@ -333,6 +335,7 @@ async function claimAddresses(
   );
   const { namespace = "" } = object.metadata;
   const addresses = new Map<string, DeviceAddress>();
+  const claims: IPAddressClaim[] = [];
   for (const { name, pool } of wanted) {
     const claim = await ensure(deps.store, ipAddressClaim, {
       metadata: {
@@ -355,11 +358,12 @@ async function claimAddresses(
       addFinalizer(c, finalizers.claim);
       addOwner(c, vsphereVM, object);
     });
+    claims.push(claim);
     const ref = claim.status?.addressRef?.name;
     const address = ref ? await deps.store.get(ipAddress, { namespace, name: ref }) : undefined;
     if (address) addresses.set(name, address.spec as DeviceAddress);
   }
-  await report(deps, object, claimed(wanted.length, addresses.size));
+  await report(deps, object, claimed(claims, addresses.size));
   return addresses.size === wanted.length ? addresses : undefined;
 }
 
@@ -367,19 +371,24 @@ export function claimName(object: VSphereVM, device: number, pool: number): stri
   return `${object.metadata.name}-${device}-${pool}`;
 }
 
-function claimed(wanted: number, bound: number): Said {
-  if (wanted === 0) return { drafts: [], old: [] };
-  if (bound === wanted)
-    return {
-      drafts: [yes("IPAddressClaimsFulfilled", "Fulfilled")],
-      old: [oldYes("IPAddressClaimed")],
-    };
-  const message = `${bound}/${wanted} claims bound`;
-  return {
-    drafts: [no("IPAddressClaimsFulfilled", "WaitingForIPAddress", message)],
-    old: [oldNo("IPAddressClaimed", "Info", "WaitingForIPAddress", message)],
-  };
+/** How the claims stand: by their own Ready conditions where every provider writes one, else counted. */
+export function claimed(claims: readonly IPAddressClaim[], bound: number): Said {
+  if (claims.length === 0) return { drafts: [], old: [] };
+  const type = "IPAddressClaimsFulfilled";
+  const ready = claims.map((claim) => part(claim.status?.conditions, "Ready", claim.metadata.name));
+  const draft = ready.every((p) => p.reason !== notReported)
+    ? aggregate(type, ipAddressClaim.kind, ready, fulfilledWords)
+    : bound === claims.length
+      ? yes(type, "Fulfilled")
+      : no(type, "WaitingForIPAddress", `${bound}/${claims.length} claims bound`);
+  const old =
+    draft.status === "True"
+      ? oldYes("IPAddressClaimed")
+      : oldNo("IPAddressClaimed", "Info", "WaitingForIPAddress", draft.message);
+  return { drafts: [draft], old: [old] };
 }
+
+const fulfilledWords = { yes: "Fulfilled", no: "NotFulfilled", unknown: "NotFulfilled", none: "Fulfilled" };
 
 function devicesOf(object: VSphereVM, vm: Vm, claims: Claims): MetadataDevice[] {
   return object.spec.network.devices.map((spec, d) => ({
