@@ -1,15 +1,20 @@
 // What Jet needs of a datacenter, said with our vSphere client.
+import { isIP } from "node:net";
+import { connect } from "node:tls";
+import { Fault, onAbort } from "#core";
 import type { Cloud, CloudFor, VmFacts } from "#jet";
 import type { Placement } from "#proto";
 import {
   census,
   judgePlacement,
+  parseServer,
   type CensusEntry,
   type InventorySnapshot,
   type VsphereClient,
   type VsphereSessions,
 } from "#vsphere";
 
+const connectMs = 10_000;
 /** Palette's folder for node templates. */
 const templateFolder = "spectro-templates";
 
@@ -26,8 +31,34 @@ export function vsphereClouds(sessions: VsphereSessions): CloudFor {
         await client.close();
       }
     }
-    return cloudOver(withClient);
+    return {
+      ...cloudOver(withClient),
+      thumbprint: async (signal) =>
+        thumbprint ?? (ca === undefined ? undefined : verifiedThumbprint(server, ca, signal)),
+    };
   };
+}
+
+/** SHA-256 of the server's certificate after the authority has vouched for it: what CAPV can pin, which knows no authorities. */
+function verifiedThumbprint(server: string, ca: string, signal: AbortSignal): Promise<string> {
+  const { host, port } = parseServer(server);
+  return new Promise((resolve, reject) => {
+    const socket = connect({ host, port, ca, ...(isIP(host) ? {} : { servername: host }) });
+    const stop = onAbort(signal, () =>
+      socket.destroy(new Fault("Cancelled", "asking for vCenter's certificate was cancelled")),
+    );
+    socket.setTimeout(connectMs, () =>
+      socket.destroy(new Fault("TimedOut", `vCenter at ${server} did not answer in ${connectMs / 1000} s`)),
+    );
+    socket.once("secureConnect", () => {
+      resolve(socket.getPeerCertificate().fingerprint256);
+      socket.end();
+    });
+    socket.once("error", (error) =>
+      reject(Fault.from(error, `asking vCenter at ${server} for its certificate`)),
+    );
+    socket.once("close", stop);
+  });
 }
 
 type WithClient = <T>(use: (client: VsphereClient) => Promise<T>) => Promise<T>;

@@ -8,8 +8,7 @@
 //   O5. How to reach vCenter is this site's affair: whatever the plane wrote there is replaced by the gateway's own account.
 import { Fault, formatTime, isFault, type Clock, type Logger, type ResourceStore } from "#core";
 import { acceptDesired } from "#jet";
-import { spa, type ClusterEvent, type ClusterStatus, type SpaSpec } from "#proto";
-import { clusterNamespace } from "#proto/render/names.ts";
+import type { ClusterEvent, ClusterStatus, SpaSpec } from "#proto";
 import { verifyDesired } from "#tunnel/identity/index.ts";
 import type { MessageHandler } from "#tunnel";
 
@@ -42,10 +41,7 @@ export function orderHandler(deps: OrderDeps): MessageHandler {
       const { clusterUid, counter } = desired;
       const outcome = await acceptDesired(store, { ...desired, spec: { ...desired.spec, cloud: account() } }); // O2, O5
       log.info("order received", { clusterUid, counter, outcome });
-      const key = { namespace: clusterNamespace(clusterUid), name: desired.spec.clusterName };
-      if (desired.spec.action === "Delete" && !(await store.get(spa, key))) {
-        await publish.status(deletedStatus(clusterUid, counter)); // O4
-      }
+      if (outcome === "gone") await publish.status(deletedStatus(clusterUid, counter)); // O4
     } catch (error) {
       if (!isFault(error, "Invalid", "Unauthorized")) throw error;
       log.error("order refused", { topic: message.topic, key: message.key, error });

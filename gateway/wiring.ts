@@ -127,6 +127,7 @@ export async function startGateway(
         agentTrust: () => trustOf(line.identity()),
       },
     );
+    await line.refresh(); // before the controllers: what they say from their first round on has a way to the plane
     const controllers = [...ipamControllers({ store, clock, log }), ...jet.controllers];
     const running = runControllers({ store, clock, log, random }, controllers, signal);
     ending.wait(running.stopped);
@@ -166,7 +167,6 @@ export async function startGateway(
       await line.refresh();
       return identity;
     }
-    await line.refresh();
     if (options.plane.pairingCode && !line.identity()) {
       ending.wait(pairUntilDone(() => pairWith(options.plane.pairingCode!.reveal()), deps, signal));
     }

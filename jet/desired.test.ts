@@ -1,48 +1,59 @@
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { OwnedStore } from "#core";
+import { describe, expect, it } from "vitest";
 import { memoryStore } from "#core/store/memory-store.ts";
 import { fakeClock } from "#core/time/fake-clock.ts";
-import { namespace, spa, type DesiredCluster } from "#proto";
+import { secret, secretText, spa, spaSpecSchema, type DesiredCluster } from "#proto";
 import { acceptDesired } from "./desired.ts";
-import { wish } from "./testing/world.ts";
 
-let store: OwnedStore;
-beforeEach(() => {
-  store = memoryStore({ clock: fakeClock() });
-});
-afterEach(() => store.close());
+const namespace = "cluster-u1";
 
-function desired(counter: number, change: Parameters<typeof wish>[0] = {}): DesiredCluster {
-  return { clusterUid: "u1", gatewayUid: "g", counter, spec: wish(change) };
+function desired(counter: number, enrolmentToken?: string): DesiredCluster {
+  return {
+    clusterUid: "u1",
+    gatewayUid: "gw-1",
+    counter,
+    spec: spaSpecSchema.parse({
+      clusterUid: "u1",
+      clusterName: "c1",
+      cloud: { type: "vsphere", server: "vc", credentialRef: { name: "vcenter" } },
+      placement: {
+        datacenter: "DC0",
+        computeCluster: "C0",
+        networkName: "VM Network",
+        ipPoolRef: { name: "nodes" },
+      },
+      kubernetesVersion: "v1.35.4",
+      agent: { planeUrl: "https://plane", ...(enrolmentToken ? { enrolmentToken } : {}) },
+    }),
+  };
 }
-const stored = async () => (await store.get(spa, { namespace: "cluster-u1", name: "c1" }))?.spec;
 
-describe("a desired document", () => {
-  it("becomes an SPA in the cluster's namespace", async () => {
-    expect(await acceptDesired(store, desired(1))).toBe("created");
-    expect(await store.get(namespace, { name: "cluster-u1" })).toMatchObject({
-      metadata: { labels: { "spectrocloud.com/cluster-name": "c1" } },
+describe("a desired state of the plane", () => {
+  it("leaves the agent's token in a Secret that stays, and never in the SPA", async () => {
+    const store = memoryStore({ clock: fakeClock() });
+    const token = async () =>
+      secretText(await store.get(secret, { namespace, name: "pcg-enrolment" }), "token");
+    expect(await acceptDesired(store, desired(1, "once-and-never-again"))).toBe("created");
+    expect(await token()).toBe("once-and-never-again");
+    expect(await acceptDesired(store, desired(2))).toBe("updated"); // the plane leaves a used token out
+    expect(await token()).toBe("once-and-never-again");
+    const object = await store.get(spa, { namespace, name: "c1" });
+    expect(object?.spec.agent).toEqual({ planeUrl: "https://plane" });
+    expect(JSON.stringify(object)).not.toContain("once-and");
+    expect((await store.get(secret, { namespace, name: "pcg-enrolment" }))?.metadata.labels).toMatchObject({
+      "jet.pcg.dev/stays": "true",
     });
-    expect(await stored()).toMatchObject({ clusterUid: "u1", counter: 1, action: "Create" });
+    await store.close();
   });
 
-  it("counts by its counter: older and equal ones change nothing, in whatever order they come", async () => {
-    await acceptDesired(store, desired(2, { workerPools: [] }));
-    expect(await acceptDesired(store, desired(1))).toBe("old");
+  it("counts by its counter: the same or an older one changes nothing, deletion of what is gone is gone", async () => {
+    const store = memoryStore({ clock: fakeClock() });
+    await acceptDesired(store, desired(3));
+    expect(await acceptDesired(store, desired(3))).toBe("old");
     expect(await acceptDesired(store, desired(2))).toBe("old");
-    expect((await stored())?.workerPools).toEqual([]);
-    expect(await acceptDesired(store, desired(3))).toBe("updated");
-    expect(await stored()).toMatchObject({ counter: 3, workerPools: [{ name: "w" }] });
-  });
-
-  it("that asks for the deletion of what is not there makes nothing", async () => {
-    expect(await acceptDesired(store, desired(5, { action: "Delete" }))).toBe("gone");
-    expect((await store.list(spa)).items).toEqual([]);
-    expect((await store.list(namespace)).items).toEqual([]);
-  });
-
-  it("taken in twice at once is one SPA", async () => {
-    const outcomes = await Promise.all([acceptDesired(store, desired(1)), acceptDesired(store, desired(1))]);
-    expect(outcomes.sort()).toEqual(["created", "old"]);
+    const gone = desired(9);
+    expect(
+      await acceptDesired(store, { ...gone, clusterUid: "u2", spec: { ...gone.spec, action: "Delete" } }),
+    ).toBe("gone");
+    await store.close();
   });
 });

@@ -1,8 +1,8 @@
 // What the plane wants, made into an SPA. Called by the gateway for each desired.cluster message, after the signature held.
-import { apiVersionOf, Fault, isFault, keyText, type Draft, type ResourceStore } from "#core";
-import { namespace, spa, type DesiredCluster, type Spa } from "#proto";
-import { clusterNamespace, words } from "#proto/render/names.ts";
-import { ensureExists } from "./ensure.ts";
+import { apiVersionOf, Fault, isFault, keyText, type Draft, type Resource, type ResourceStore } from "#core";
+import { encode64, namespace, secret, spa, type DesiredCluster, type Spa, type SpaSpec } from "#proto";
+import { clusterNamespace, enrolmentSecretName, words } from "#proto/render/names.ts";
+import { ensureExists, ensureHolds } from "./ensure.ts";
 import { clusterNamespaceObject } from "./render/cluster.ts";
 
 /** The SPA that stands for a desired cluster. Pure. */
@@ -16,8 +16,31 @@ export function desiredToSpa(desired: DesiredCluster): Draft<Spa> {
       namespace: clusterNamespace(clusterUid),
       labels: { [words.clusterUid]: clusterUid },
     },
-    spec: { ...spec, clusterUid, counter },
+    spec: { ...spec, clusterUid, counter, ...(spec.agent ? { agent: withoutToken(spec.agent) } : {}) },
   };
+}
+
+/** An SPA is there to be read by people; the token is not. */
+function withoutToken(agent: NonNullable<SpaSpec["agent"]>): NonNullable<SpaSpec["agent"]> {
+  const { enrolmentToken: _token, ...shown } = agent;
+  return shown;
+}
+
+/** Where the agent's token waits for the installation (providers.ts); it never moves with the cluster. */
+async function keepToken(store: ResourceStore, { clusterUid, spec }: DesiredCluster): Promise<void> {
+  const token = spec.agent?.enrolmentToken;
+  if (!token) return; // used already: the plane leaves it out
+  const draft: Draft<Resource> & { data: Record<string, string> } = {
+    apiVersion: apiVersionOf(secret),
+    kind: secret.kind,
+    metadata: {
+      name: enrolmentSecretName,
+      namespace: clusterNamespace(clusterUid),
+      labels: { [words.clusterUid]: clusterUid, [words.stays]: "true" },
+    },
+    data: { token: encode64(token) },
+  };
+  await ensureHolds(store, secret, draft);
 }
 
 /** "gone": deletion was asked for and there is nothing (any more). The caller tells the plane so. */
@@ -35,11 +58,13 @@ export async function acceptDesired(store: ResourceStore, desired: DesiredCluste
     try {
       if (have) {
         if (have.spec.counter >= desired.counter) return "old";
+        await keepToken(store, desired);
         await store.update(spa, { ...have, spec: draft.spec });
         return "updated";
       }
       if (desired.spec.action === "Delete") return "gone";
       await ensureExists(store, namespace, clusterNamespaceObject(desired.spec));
+      await keepToken(store, desired);
       await store.create(spa, draft);
       return "created";
     } catch (error) {

@@ -39,7 +39,13 @@ const tolerations = [
 ];
 
 /** Everything but the CRDs and the desired state, in the order in which it is applied. */
-export function installObjects(spec: SpaSpec, images: InstallImages, trust: AgentTrust): Install[] {
+export function installObjects(
+  spec: SpaSpec,
+  images: InstallImages,
+  trust: AgentTrust,
+  /** The agent's one-time token; absent once it was used. */
+  enrolmentToken?: string,
+): Install[] {
   const cluster = clusterNamespace(spec.clusterUid);
   return [
     named(namespace, undefined, providerNamespace),
@@ -63,7 +69,7 @@ export function installObjects(spec: SpaSpec, images: InstallImages, trust: Agen
     })),
     named(serviceAccount, cluster, agentDeploymentName),
     adminBinding("pcg-agent", cluster, agentDeploymentName),
-    { kind: secret, object: agentSecret(spec, trust) },
+    { kind: secret, object: agentSecret(spec, trust, enrolmentToken) },
     {
       kind: deployment,
       object: oneReplica(cluster, agentDeploymentName, agentDeploymentName, {
@@ -97,11 +103,11 @@ export function imageBaseName(image: string): string {
   return last.split(/[:@]/, 1)[0] ?? last;
 }
 
-function agentSecret(spec: SpaSpec, trust: AgentTrust): Draft<Resource> {
+function agentSecret(spec: SpaSpec, trust: AgentTrust, enrolmentToken: string | undefined): Draft<Resource> {
   const values: Record<string, string | undefined> = {
     planeUrl: spec.agent?.planeUrl,
     planeCa: spec.agent?.planeCa,
-    enrolmentToken: spec.agent?.enrolmentToken,
+    enrolmentToken,
     signingKey: trust.signingKey,
   };
   const data: Record<string, string> = {};

@@ -97,7 +97,8 @@ describe("the objects of a cluster", () => {
   });
 
   it("read as written down: what goes into the workload cluster", async () => {
-    const objects = installObjects(wish(), defaultImages, { signingKey: "KEY" }).map(({ object }) => object);
+    const trust = { signingKey: "KEY" };
+    const objects = installObjects(wish(), defaultImages, trust, "one-time").map(({ object }) => object);
     await golden("install", text(objects));
   });
 

@@ -8,8 +8,9 @@ import {
   spectroCluster,
   type DesiredState,
   type Spa,
+  secretText,
 } from "#proto";
-import { words } from "#proto/render/names.ts";
+import { enrolmentSecretName, words } from "#proto/render/names.ts";
 import { ensureDeleted, ensureExists, ensureForgotten, ensureHolds, modify } from "../ensure.ts";
 import { installObjects } from "../providers.ts";
 import { keptKubeconfigName, type SpaSeen } from "./seen.ts";
@@ -99,8 +100,10 @@ async function editSpa(store: ResourceStore, seen: SpaSeen, edit: (object: Spa) 
 /** CRDs first: nothing else can be stored without them. */
 async function install({ deps, images, trust }: Actor, seen: SpaSeen): Promise<void> {
   const to = workloadOf(seen);
+  const kept = await deps.store.get(secret, { namespace: seen.names.namespace, name: enrolmentSecretName });
+  const token = secretText(kept, "token");
   for (const crd of deps.crds()) await ensureExists(to, customResourceDefinition, crd);
-  for (const { kind, object } of installObjects(seen.spa.spec, images, trust())) {
+  for (const { kind, object } of installObjects(seen.spa.spec, images, trust(), token)) {
     await (kind === secret ? ensureHolds : ensureExists)(to, kind, object);
   }
 }

@@ -53,7 +53,7 @@ export function wish(change: Partial<SpecInput> = {}): z.output<typeof spaSpecSc
     kubernetesVersion: "v1.35.4",
     controlPlane: { replicas: 1 },
     workerPools: [{ name: "w", size: 2 }],
-    agent: { planeUrl: "https://plane.test", enrolmentToken: "one-time" },
+    agent: { planeUrl: "https://plane.test" },
     ...change,
   } satisfies SpecInput);
 }

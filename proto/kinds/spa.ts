@@ -123,7 +123,10 @@ export const spaSpecSchema = z.object({
     .prefault({}),
   controlPlane: controlPlaneSchema.prefault({}),
   workerPools: z.array(workerPoolSchema).max(100).default([]),
-  /** How the cluster's agent enrols at the plane: a one-time token, good for this cluster only. Sealed at rest. */
+  /**
+   * How the cluster's agent enrols at the plane. The one-time token is there on the way from the plane only: the gateway keeps it in
+   * a Secret of its own, never in the SPA.
+   */
   agent: z
     .object({ planeUrl: z.string(), planeCa: z.string().optional(), enrolmentToken: z.string().optional() })
     .optional(),

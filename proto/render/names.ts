@@ -35,6 +35,8 @@ export interface ClusterNames {
 export const agentDeploymentName = "cluster-management-agent";
 export const agentSecretName = "pcg-agent";
 export const decisionName = "pcg-pivot";
+/** On the gateway, in the cluster's namespace: the agent's one-time token, until the cluster is gone. */
+export const enrolmentSecretName = "pcg-enrolment";
 
 export function clusterNames(uid: string, cluster: string): ClusterNames {
   return {
