@@ -34,13 +34,9 @@ import {
   type CapiDeps,
 } from "./context.ts";
 import { createControlPlaneMachine } from "./control-plane-machine.ts";
-import {
-  controlPlaneStatus,
-  machineHealth,
-  oldMachineHealth,
-  planReplicas,
-  type ControlPlaneSeen,
-} from "./control-plane-status.ts";
+import { machineHealth, oldMachineHealth, type ControlPlaneSeen } from "./control-plane-health.ts";
+import { planReplicas } from "./control-plane-plan.ts";
+import { controlPlaneStatus } from "./control-plane-status.ts";
 import { controllerOf, follow, later } from "./controller.ts";
 import { addFinalizer, addOwner, dropFinalizer, edit, editStatus, remove } from "./edit.ts";
 import { machineOrder } from "./machine-status.ts";

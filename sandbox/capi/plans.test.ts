@@ -2,7 +2,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Cluster, KubeadmControlPlane, Machine, Node } from "#proto";
-import { planReplicas, type ControlPlaneSeen } from "./control-plane-status.ts";
+import type { ControlPlaneSeen } from "./control-plane-health.ts";
+import { planReplicas } from "./control-plane-plan.ts";
 import { planRollout } from "./machine-deployment.ts";
 import { victims } from "./machine-set.ts";
 import { waitsFor } from "./vsphere-machine.ts";
