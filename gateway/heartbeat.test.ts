@@ -83,26 +83,27 @@ describe("the gateway's status", () => {
 });
 
 describe("the pulse", () => {
-  it("beats at once, every period, and out of turn when there is a link at last", async () => {
+  it("beats at once, every period, and out of turn when the line changes", async () => {
     const clock = fakeClock();
     const store = memoryStore({ clock });
     const sent: Heartbeat[] = [];
     const end = new AbortController();
-    let wake: () => void = () => {};
+    let change: () => void = () => {};
     const deps = {
       store,
       clock,
       log: silentLogger,
       facts: async () => facts,
       send: async (beat: Heartbeat) => void sent.push(beat),
-      wake: new Promise<void>((resolve) => (wake = resolve)),
+      onChange: (listener: () => void) => ((change = listener), () => {}),
     };
     const pulse = keepPulse(deps, 30_000, end.signal);
     await clock.advance(0);
     expect(sent.length).toBe(1);
-    wake();
-    await clock.advance(1);
-    expect(sent.length).toBe(2);
+    change();
+    change();
+    await clock.advance(300);
+    expect(sent.length, "two changes of a moment are one beat").toBe(2);
     await clock.advance(30_000);
     expect(sent.length).toBe(3);
     expect((await store.get(gateway, { name: "gateway" }))?.status?.version).toBe("1.0.0");

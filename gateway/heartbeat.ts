@@ -1,6 +1,7 @@
 // The pulse: at fixed times the gateway looks at itself, tells the plane, and writes its Gateway object for `pcg status`.
 import {
   formatTime,
+  linkAbort,
   setCondition,
   sleep,
   type Clock,
@@ -18,8 +19,8 @@ export interface PulseDeps {
   readonly log: Logger;
   readonly facts: () => Promise<PulseFacts>;
   readonly send: (heartbeat: Heartbeat) => Promise<void>;
-  /** Resolves when a beat is wanted out of turn: there is a link at last. */
-  readonly wake: Promise<unknown>;
+  /** Calls back when a beat is wanted out of turn: the line has changed. Returns the way to stop. */
+  readonly onChange: (listener: () => void) => () => void;
 }
 
 /** What the gateway sees of itself. */
@@ -38,18 +39,34 @@ export interface PulseFacts {
   readonly memoryMiB: number;
 }
 
-/** Beats every `everyMs` until the signal aborts. A beat that fails is logged and the next one comes all the same. */
+/** Changes of a moment make one beat. */
+const gatherMs = 250;
+
+/**
+ * Beats at once, every `everyMs`, and shortly after each change, until the signal aborts. A beat that fails is logged and the next one
+ * comes all the same.
+ */
 export async function keepPulse(deps: PulseDeps, everyMs: number, signal: AbortSignal): Promise<void> {
-  let woken = false;
+  const { clock, log } = deps;
+  let turn = linkAbort(signal);
+  let changed = false;
+  const stop = deps.onChange(() => {
+    changed = true;
+    turn.abort();
+  });
   while (!signal.aborted) {
+    changed = false;
     try {
       await beat(deps);
     } catch (error) {
-      if (!signal.aborted) deps.log.warn("a heartbeat could not be made", { error });
+      if (!signal.aborted) log.warn("a heartbeat could not be made", { error });
     }
-    const turn = sleep(deps.clock, everyMs, signal);
-    await (woken ? turn : Promise.race([turn, deps.wake.then(() => (woken = true))])).catch(() => {});
+    turn = linkAbort(signal);
+    if (!changed) await sleep(clock, everyMs, turn.signal).catch(() => {});
+    turn.unlink();
+    if (changed) await sleep(clock, gatherMs, signal).catch(() => {});
   }
+  stop();
 }
 
 async function beat({ store, clock, facts, send }: PulseDeps): Promise<void> {

@@ -21,6 +21,8 @@ export interface Line {
   link(): Link | undefined;
   /** Resolves when there is an identity and the link is being dialled; rejects with Cancelled at the end. */
   readonly opened: Promise<Link>;
+  /** Calls back at each change of the link's state. Returns the way to stop. */
+  onState(listener: () => void): () => void;
   /** Reads the identity again now, instead of within a second. */
   refresh(): Promise<void>;
   close(): Promise<void>;
@@ -39,6 +41,7 @@ export function openLine(
   let link: Link | undefined;
   let opening: Promise<Link> | undefined;
   let announce: (link: Link) => void = () => {};
+  const listeners = new Set<() => void>();
   const opened = new Promise<Link>((resolve) => (announce = resolve));
 
   async function refresh(): Promise<void> {
@@ -70,6 +73,7 @@ export function openLine(
     );
     for (const [topic, handler] of Object.entries(options.handlers)) made.handle(topic, handler);
     link = made;
+    made.onState(() => listeners.forEach((listener) => listener()));
     announce(made);
     const renewing = { dataDir: options.dataDir, clock, log, random, signal, ...(seal ? { seal } : {}) };
     void keepRenewed(first, renewing, (next) => void (identity = next)).catch((error: unknown) =>
@@ -89,6 +93,10 @@ export function openLine(
     identity: () => identity,
     link: () => link,
     opened,
+    onState(listener) {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
+    },
     refresh,
     async close() {
       await watching;

@@ -173,7 +173,7 @@ export async function startGateway(
     await running.ready;
     // A beat goes out as soon as there is a link: the plane learns of the vCenter account and the pools from it.
     ending.wait(line.opened.then(() => jet.catchUp()));
-    ending.wait(keepPulse({ ...pulse, wake: line.opened }, options.plane.heartbeat, signal));
+    ending.wait(keepPulse({ ...pulse, onChange: line.onState }, options.plane.heartbeat, signal));
     log.info("gateway ready", { name: options.name, api: api?.url, paired: line.identity() !== undefined });
     return {
       store,
