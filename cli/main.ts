@@ -128,6 +128,11 @@ program.addCommand(
 );
 
 program
+  .command("agent")
+  .description("run a cluster's agent (in its pod; the gateway installs it)")
+  .action(async () => (await import("./commands/agent.ts")).agent(world));
+
+program
   .command("apply")
   .description("send the documents of a file to the plane (plane.pcg.dev/v1) or the gateway (all others)")
   .requiredOption("-f, --filename <file...>", "YAML or JSON")

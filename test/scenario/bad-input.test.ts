@@ -1,9 +1,14 @@
 // Mistakes that people make: each is told in words that can be acted on, where the person looks, and the path goes on once it is mended.
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Fault, getCondition, Secret } from "#core";
 import { inClusterIPPool, spa } from "#proto";
 import { modify } from "#core/store/helpers.ts";
-import { testSite, until, untilState, type TestSite } from "./site.ts";
+import { planeClient, startPlane } from "#plane";
+import { pair } from "#tunnel/identity/index.ts";
+import { pcg } from "./children.ts";
+import { testDeps, testSite, until, untilState, type TestSite } from "./site.ts";
 
 describe("bad input", { timeout: 240_000 }, () => {
   const end = new AbortController();
@@ -105,6 +110,45 @@ describe("bad input", { timeout: 240_000 }, () => {
     await saysEverywhere(uid, "CredentialsValid", /user|password|log ?in/i);
     expect(site.datacenter.vcenter.knobs.calls("Login") - before).toBeLessThanOrEqual(4);
     await site.client.deleteCluster(uid);
+  });
+
+  it("an expired pairing code is told as expired", async () => {
+    const { clock, random, log } = testDeps([]);
+    const dataDir = join(site.folder, "hasty-plane");
+    const anywhere = { host: "127.0.0.1", port: 0 };
+    const hasty = await startPlane(
+      { dataDir, listen: anywhere, tunnelListen: anywhere, pairingTtlMs: 1 },
+      { clock, random, log: log("plane") },
+      end.signal,
+    );
+    const client = planeClient({ url: hasty.url, ca: hasty.caPem, apiKey: hasty.apiKey ?? new Secret("") });
+    const { pairingCode, expiresAt } = await client.pairingCode();
+    await until("the code has expired", async () => clock.now() > Date.parse(expiresAt) + 1_000);
+    const args = {
+      planeUrl: hasty.url,
+      ca: hasty.caPem,
+      code: pairingCode,
+      dataDir: join(site.folder, "late"),
+      clock,
+      log: log("gateway"),
+    };
+    const refused = await pair(args).catch((error: unknown) => Fault.from(error));
+    expect((refused as Fault).message).toMatch(/expired/);
+    await client.close();
+    await hasty.close();
+  });
+
+  it("a config with three mistakes is answered with all three, by the names the user wrote, and exit status 2", async () => {
+    const config = join(site.folder, "wrong.yaml");
+    await writeFile(
+      config,
+      "plane: { url: not-a-url, heartbeet: 5s }\nvcenter: { server: vc, username: u, password: p }\njet: { quiet: soon }\n",
+    );
+    const { code, err } = await pcg(["gateway", "--config", config], site.folder);
+    expect(code).toBe(2);
+    expect(err).toMatch(/plane\.url in .*wrong\.yaml/);
+    expect(err).toMatch(/plane\.heartbeet.*heartbeat/);
+    expect(err).toMatch(/jet\.quiet.*"soon"/);
   });
 
   it("a request with three mistakes is answered with all three, in the caller's words", async () => {
