@@ -1,10 +1,11 @@
 // The gateway's (or an agent's) line to the plane: opened as soon as there is an identity, kept renewed for as long as it runs.
 //
 //   L1. Without an identity nothing is dialled; a pairing by another process is noticed within a second.
-//   L2. A renewed certificate is used from the next connection on; the old one stays good until then.
+//   L2. A renewed certificate, or one from pairing again as the same gateway, is used from the next connection on. Another identity
+//       than the one it began with is for the next start.
 //   L3. What was published before a crash is on disk and goes out after it (tunnel/durable).
 import { join } from "node:path";
-import { sleep, type Clock, type Logger } from "#core";
+import { Fault, onAbort, sleep, type Clock, type Logger } from "#core";
 import type { Seal } from "#core/store/seal.ts";
 import { grpcDial, openLink, type Link, type MessageHandler } from "#tunnel";
 import { keepRenewed, loadIdentity, type Identity } from "#tunnel/identity/index.ts";
@@ -33,7 +34,12 @@ const lookMs = 1_000;
 /** Opens the line. `handlers` are registered before the first message can arrive. */
 export function openLine(
   deps: LineDeps,
-  options: { readonly dataDir: string; readonly handlers: Readonly<Record<string, MessageHandler>> },
+  options: {
+    readonly dataDir: string;
+    readonly handlers: Readonly<Record<string, MessageHandler>>;
+    /** Told of the identity when the line is opened, and of each renewed one. */
+    readonly onIdentity?: (identity: Identity) => void;
+  },
   signal: AbortSignal,
 ): Line {
   const { clock, log, random, seal } = deps;
@@ -42,7 +48,11 @@ export function openLine(
   let opening: Promise<Link> | undefined;
   let announce: (link: Link) => void = () => {};
   const listeners = new Set<() => void>();
-  const opened = new Promise<Link>((resolve) => (announce = resolve));
+  const opened = new Promise<Link>((resolve, reject) => {
+    announce = resolve;
+    onAbort(signal, () => reject(new Fault("Cancelled", "the line was closed before it was opened")));
+  });
+  opened.catch(() => {}); // whoever cares awaits it
 
   async function refresh(): Promise<void> {
     if (identity) return;
@@ -51,6 +61,16 @@ export function openLine(
     identity = found;
     opening ??= open(found);
     await opening;
+  }
+
+  async function newest(first: Identity): Promise<Identity> {
+    const found = (await loadIdentity(options.dataDir, seal)) ?? first;
+    if (found.uid === first.uid) return (identity = found);
+    log.warn("paired as another gateway meanwhile; restart to take that up", {
+      now: first.uid,
+      next: found.uid,
+    });
+    return identity ?? first;
   }
 
   async function open(first: Identity): Promise<Link> {
@@ -63,7 +83,7 @@ export function openLine(
         dial: grpcDial({
           address: first.tunnel,
           credentials: async () => {
-            const { certificate, privateKey, ca } = identity ?? first; // L2
+            const { certificate, privateKey, ca } = await newest(first); // L2
             return { cert: certificate, key: privateKey, ca };
           },
         }),
@@ -75,10 +95,12 @@ export function openLine(
     link = made;
     made.onState(() => listeners.forEach((listener) => listener()));
     announce(made);
+    options.onIdentity?.(first);
     const renewing = { dataDir: options.dataDir, clock, log, random, signal, ...(seal ? { seal } : {}) };
-    void keepRenewed(first, renewing, (next) => void (identity = next)).catch((error: unknown) =>
-      log.error("certificates are no longer renewed", { error }),
-    );
+    void keepRenewed(first, renewing, (next) => {
+      identity = next;
+      options.onIdentity?.(next);
+    }).catch((error: unknown) => log.error("certificates are no longer renewed", { error }));
     return made;
   }
 

@@ -13,8 +13,17 @@ import {
 } from "#core";
 import { startAgent } from "#agent";
 import { ipamControllers } from "#ipam";
-import { desiredClusterTopic } from "#proto";
-import { enrolAgent, loadIdentity, verifyDesired } from "#tunnel/identity/index.ts";
+import { applyObject } from "#core/store/helpers.ts";
+import { desiredClusterTopic, encode64, secret, secretText } from "#proto";
+import { words } from "#proto/render/names.ts";
+import {
+  enrolAgent,
+  identityFile,
+  loadIdentity,
+  readSecretFile,
+  verifyDesired,
+  writeSecretFile,
+} from "#tunnel/identity/index.ts";
 import { closer } from "./closer.ts";
 import { openLine } from "./link.ts";
 import { linkOutlet } from "./outlet.ts";
@@ -74,6 +83,7 @@ export async function runAgent(pod: AgentPod, deps: AgentProgramDeps, outer: Abo
             }
           },
         },
+        onIdentity: () => ending.wait(keepIdentity(pod, namespace, clusterUid)),
       },
       signal,
     );
@@ -85,7 +95,13 @@ export async function runAgent(pod: AgentPod, deps: AgentProgramDeps, outer: Abo
       signal,
     );
     ending.wait(running.stopped);
-    ending.wait(enrolUntilDone(pod, deps, signal).then(() => line.refresh()));
+    ending.wait(
+      (async () => {
+        await restoreIdentity(pod, namespace, log);
+        await enrolUntilDone(pod, deps, signal);
+        await line.refresh();
+      })(),
+    );
     await new Promise<void>((resolve) => {
       if (signal.aborted) resolve();
       signal.addEventListener("abort", () => resolve(), { once: true });
@@ -128,6 +144,30 @@ async function enrolUntilDone(
       await sleep(clock, retryMs, signal).catch(() => {});
     }
   }
+}
+
+/** In the cluster's namespace; it stays there when the cluster's objects move. */
+const identitySecretName = "pcg-agent-identity";
+
+/** The token was good once: a pod that begins on another node finds the identity in the cluster itself. */
+async function restoreIdentity({ store, dataDir }: AgentPod, namespace: string, log: Logger): Promise<void> {
+  if (await readSecretFile(identityFile(dataDir))) return;
+  const kept = secretText(await store.get(secret, { namespace, name: identitySecretName }), "identity");
+  if (!kept) return;
+  await writeSecretFile(identityFile(dataDir), kept);
+  log.info("found the identity of an earlier pod", { secret: identitySecretName });
+}
+
+async function keepIdentity(
+  { store, dataDir }: AgentPod,
+  namespace: string,
+  clusterUid: string,
+): Promise<void> {
+  const text = await readSecretFile(identityFile(dataDir));
+  if (!text) return;
+  const labels = { [words.clusterUid]: clusterUid, [words.stays]: "true" };
+  const metadata = { name: identitySecretName, namespace, labels };
+  await applyObject(store, secret, { metadata, type: "Opaque", data: { identity: encode64(text) } });
 }
 
 function needed(env: AgentPod["env"], name: string): string {
