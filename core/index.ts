@@ -33,4 +33,10 @@ export * as options from "./options/index.ts";
 export * from "./store/helpers.ts";
 export * from "./abort.ts";
 export { kubeStore, type KubeAccess, type KubeConnection, type KubeStoreDeps } from "./store/kube-store.ts";
-export { serveStore, type Authenticate, type Caller, type ServedStore, type ServeOptions } from "./store/serve.ts";
+export {
+  serveStore,
+  type Authenticate,
+  type Caller,
+  type ServedStore,
+  type ServeOptions,
+} from "./store/serve.ts";

@@ -27,7 +27,10 @@ const dayMs = 86_400_000;
 
 /** An EC P-256 server certificate for these DNS names and addresses, valid from an hour ago for `days`. */
 export async function selfSigned(names: readonly string[], clock: Clock, days = 365): Promise<SelfSigned> {
-  const keys = (await webcrypto.subtle.generateKey(ecdsa, true, ["sign", "verify"])) as webcrypto.CryptoKeyPair;
+  const keys = (await webcrypto.subtle.generateKey(ecdsa, true, [
+    "sign",
+    "verify",
+  ])) as webcrypto.CryptoKeyPair;
   const now = clock.now();
   const made = await X509CertificateGenerator.createSelfSigned({
     serialNumber: `01${randomBytes(15).toString("hex")}`,
@@ -46,5 +49,8 @@ export async function selfSigned(names: readonly string[], clock: Clock, days = 
     ],
   });
   const pkcs8 = await webcrypto.subtle.exportKey("pkcs8", keys.privateKey);
-  return { certificate: `${made.toString("pem")}\n`, key: new Secret(`${PemConverter.encode(pkcs8, "PRIVATE KEY")}\n`) };
+  return {
+    certificate: `${made.toString("pem")}\n`,
+    key: new Secret(`${PemConverter.encode(pkcs8, "PRIVATE KEY")}\n`),
+  };
 }
