@@ -1,7 +1,7 @@
 // `pcg` as processes of their own, to be used as a person would, and to be killed. They run from a bundle made once a test run, so that a start takes half a second.
 import { spawn, type ChildProcess } from "node:child_process";
 import { createServer } from "node:net";
-import { writeFile } from "node:fs/promises";
+import { readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { stringify } from "yaml";
 import { bundlePcg } from "../../tools/bundle.ts";
@@ -13,9 +13,25 @@ let bundle: Promise<string> | undefined;
 export function pcgBundle(): Promise<string> {
   return (bundle ??= (async () => {
     const outdir = join(root, "node_modules/.cache", `pcg-test-${process.pid}`);
+    await removeStale(join(root, "node_modules/.cache"));
     await bundlePcg(root, outdir);
     return join(outdir, "pcg.mjs");
   })());
+}
+
+/** Bundles of test runs that are over. */
+async function removeStale(cache: string): Promise<void> {
+  const names = await readdir(cache).catch(() => []);
+  const over = names.filter((name) => name.startsWith("pcg-test-") && !isAlive(Number(name.slice(9))));
+  await Promise.all(over.map((name) => rm(join(cache, name), { recursive: true, force: true })));
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
 }
 
 export interface Child {
