@@ -3,7 +3,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Fault, getCondition, Secret } from "#core";
-import { inClusterIPPool, spa } from "#proto";
+import { encode64, inClusterIPPool, secret, spa } from "#proto";
 import { modify } from "#core/store/helpers.ts";
 import { planeClient, startPlane } from "#plane";
 import { pair } from "#tunnel/identity/index.ts";
@@ -50,7 +50,7 @@ describe("bad input", { timeout: 240_000 }, () => {
     await site.pairUp();
   });
 
-  it("a wrong datacenter, a wrong network and a wrong pool are told together, with what there is", async () => {
+  it("a wrong datacenter and a wrong pool are told together, with what there is", async () => {
     const uid = await named("lost", (text) =>
       text.replace("datacenter: DC0", "datacenter: DC9").replace("default/nodes", "default/nodez"),
     );
@@ -109,6 +109,15 @@ describe("bad input", { timeout: 240_000 }, () => {
     const uid = await named("locked", (text) => text);
     await saysEverywhere(uid, "CredentialsValid", /user|password|log ?in/i);
     expect(site.datacenter.vcenter.knobs.calls("Login") - before).toBeLessThanOrEqual(4);
+    const corrected = encode64("changed-in-vcenter");
+    await modify(site.gateway.store, secret, { namespace: "pcg-system", name: "vcenter" }, (account) => ({
+      ...account,
+      data: { ...account.data, password: corrected },
+    }));
+    await until("the corrected password is taken up", async () => {
+      const conditions = (await theSpa(uid))?.status?.conditions;
+      return getCondition(conditions, "CredentialsValid")?.status === "True";
+    });
     await site.client.deleteCluster(uid);
   });
 
