@@ -64,7 +64,7 @@ export interface RunningGateway {
   close(): Promise<void>;
 }
 
-/** Starts a gateway. Rejects with Invalid for a configuration that cannot work, Busy when another runs on the data directory. */
+/** Starts a gateway. Rejects with Invalid for a configuration that cannot work; waits while another runs on the data directory (G1). */
 export async function startGateway(
   options: GatewayOptions,
   deps: GatewayDeps,
