@@ -7,7 +7,7 @@ import { binaries } from "./harness/build.ts";
 const root = join(import.meta.dirname, "../..");
 
 try {
-  for (const name of ["kube", "vsphere"] as const) await binaries(name, (line) => console.log(line));
+  for (const name of ["kube", "vsphere", "capi"] as const) await binaries(name, (line) => console.log(line));
 } catch (error) {
   console.error(error instanceof Error ? error.message : error);
   process.exit(1);

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
-export type ModuleName = "kube" | "vsphere";
+export type ModuleName = "kube" | "capi" | "vsphere";
 
 /** One call of `go build`. */
 export interface Step {
@@ -21,12 +21,8 @@ export function stepsOf(name: ModuleName, folder: string): readonly Step[] {
   switch (name) {
     case "kube":
       return [
-        {
-          programs: ["etcd"],
-          packages: ["go.etcd.io/etcd/server/v3"],
-          ldflags: strip,
-          output: "etcd",
-        },
+        single("etcd", "go.etcd.io/etcd/server/v3"),
+        single("etcdutl", "go.etcd.io/etcd/etcdutl/v3"),
         {
           programs: ["kube-apiserver", "kube-controller-manager", "kubectl"],
           packages: ["kube-apiserver", "kube-controller-manager", "kubectl"].map(
@@ -35,9 +31,22 @@ export function stepsOf(name: ModuleName, folder: string): readonly Step[] {
           ldflags: `${strip} ${stamp(versionOf(folder, "k8s.io/kubernetes"))}`,
         },
       ];
+    case "capi":
+      return [
+        single("capi-core", "sigs.k8s.io/cluster-api"),
+        single("cabpk", "sigs.k8s.io/cluster-api/bootstrap/kubeadm"),
+        single("kcp", "sigs.k8s.io/cluster-api/controlplane/kubeadm"),
+        single("clusterctl", "sigs.k8s.io/cluster-api/cmd/clusterctl"),
+        single("capv", "sigs.k8s.io/cluster-api-provider-vsphere"),
+      ];
     case "vsphere":
       return [{ programs: ["vcsim", "govc"], packages: ["./vcsim", "./govc"], ldflags: strip }];
   }
+}
+
+/** One program that is not called like its package's folder. */
+function single(program: string, from: string): Step {
+  return { programs: [program], packages: [from], ldflags: strip, output: program };
 }
 
 /** Kubernetes' programs say "v0.0.0" unless they are told their version; the API server derives its defaults from it. */
