@@ -24,5 +24,5 @@ export function ipamControllers(deps: IpamDeps): Controller[] {
 export * from "./capacity.ts";
 export { formatAddress, parseAddress, type Address, type Family } from "./address.ts";
 export { poolProblems, poolRanges, type PoolRanges } from "./ranges.ts";
-export { FreeIndex } from "./free-index.ts";
+export * from "./allocator/index.ts";
 export { protectAddress, protectPool, releaseAddress } from "./words.ts";
