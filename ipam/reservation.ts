@@ -11,7 +11,6 @@
 //       claim names it.
 import { Fault, isFault, keyText, leases, listAll, matchLabels, type Lease, type ResourceStore } from "#core";
 import { namespace, type IPAddressClaim } from "#proto";
-import { addressDigits, type Address } from "./address.ts";
 import type { Pool, PoolPlace } from "./words.ts";
 
 export interface Reservation {
@@ -37,14 +36,9 @@ export class Reservations {
   }
 
   /** Holds the address for the claim, also where it held it already. Undefined: it is held for another. */
-  async win(
-    place: PoolPlace,
-    pool: Pool,
-    claim: IPAddressClaim,
-    address: Address,
-  ): Promise<Lease | undefined> {
+  async win(place: PoolPlace, pool: Pool, claim: IPAddressClaim, value: bigint): Promise<Lease | undefined> {
     const inNamespace = this.#namespace(place);
-    const name = reservationName(pool, address);
+    const name = reservationName(pool, value);
     const { namespace: claimNamespace = "", name: claimName, uid } = claim.metadata;
     const create = () =>
       this.#store.create(leases, {
@@ -112,6 +106,11 @@ export class Reservations {
 }
 
 /** V3: "ip-<pool uid>-<32 hex digits>". Pure. */
-export function reservationName(pool: Pool, address: Address): string {
-  return `ip-${pool.metadata.uid.toLowerCase()}-${addressDigits(address)}`;
+export function reservationName(pool: Pool, value: bigint): string {
+  return `ip-${pool.metadata.uid.toLowerCase()}-${digitsOf(value)}`;
+}
+
+/** 32 hex digits: both families, and prefixes, whatever their text. Pure. */
+export function digitsOf(value: bigint): string {
+  return value.toString(16).padStart(32, "0");
 }

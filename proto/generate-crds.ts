@@ -2,8 +2,8 @@
 // The CRDs of CAPI and CAPV are not made here: a real API server gets them from upstream, and a sandbox serves the kinds directly.
 import { stringify } from "yaml";
 import { groupResource, type Kind, type PrinterColumn } from "#core";
-import { ipamKinds, ownKinds } from "./kinds/all.ts";
-import { globalInClusterIPPool, inClusterIPPool, ipamGroup } from "./index.ts";
+import { inClusterPoolKinds, ipamKinds, ownKinds } from "./kinds/all.ts";
+import { ipamGroup } from "./index.ts";
 
 type Json = Record<string, unknown>;
 
@@ -62,7 +62,7 @@ export function crdOf(kind: Kind): Json {
 /** Upstream's labels: which contract a version implements, and that a pool moves with its cluster. */
 function crdLabels(kind: Kind): Record<string, string> {
   if (kind.group !== ipamGroup) return {};
-  const isPool = [inClusterIPPool, globalInClusterIPPool].some((pool) => pool.kind === kind.kind);
+  const isPool = inClusterPoolKinds.some((pool) => pool.kind === kind.kind);
   return {
     "cluster.x-k8s.io/v1beta2": kind.version,
     "clusterctl.cluster.x-k8s.io": "",
