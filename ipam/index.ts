@@ -1,6 +1,7 @@
 // The door of ipam.
 import type { Clock, Controller, Logger, ResourceStore } from "#core";
 import { claimController } from "./claim/index.ts";
+import { metal3Controller } from "./metal3/index.ts";
 import { poolController } from "./pool/index.ts";
 import { Reservations } from "./reservation.ts";
 import { poolKinds } from "./words.ts";
@@ -21,8 +22,15 @@ export function ipamControllers(deps: IpamDeps): Controller[] {
   return [claimController(all), ...poolKinds.map((kind) => poolController(all, kind))];
 }
 
+/** The controllers that serve Metal3's IPPools. They need its three kinds in the store: on an API server, its CRDs. */
+export function metal3Controllers(deps: IpamDeps & { readonly random: () => number }): Controller[] {
+  const reservations = new Reservations(deps.store, deps.reservationNamespace ?? "kube-system");
+  return [metal3Controller({ ...deps, reservations })];
+}
+
 export * from "./capacity.ts";
 export { formatAddress, parseAddress, type Address, type Family } from "./address.ts";
 export { poolProblems, poolRanges, type PoolRanges } from "./ranges.ts";
 export { FreeIndex } from "./free-index.ts";
 export { protectAddress, protectPool, releaseAddress } from "./words.ts";
+export { metal3PoolProblems, metal3Ranges, type Metal3Ranges } from "./metal3/ranges.ts";

@@ -9,10 +9,25 @@
 //   V5. An IPAddress made for a claim that was released meanwhile goes at once: its maker looks at the claim after making it, and who
 //       releases a claim looks for such an IPAddress after releasing it. Until then it may bear the address of a living claim's; no
 //       claim names it.
-import { Fault, isFault, keyText, leases, listAll, matchLabels, type Lease, type ResourceStore } from "#core";
-import { namespace, type IPAddressClaim } from "#proto";
+import {
+  Fault,
+  isFault,
+  keyText,
+  leases,
+  listAll,
+  matchLabels,
+  type Key,
+  type Lease,
+  type Resource,
+  type ResourceStore,
+} from "#core";
+import { namespace } from "#proto";
 import { addressDigits, type Address } from "./address.ts";
-import type { Pool, PoolPlace } from "./words.ts";
+
+/** Where a pool of any kind is: without a namespace when it is cluster-scoped. */
+interface PoolPlace {
+  readonly key: Key;
+}
 
 export interface Reservation {
   readonly lease: Lease;
@@ -37,12 +52,7 @@ export class Reservations {
   }
 
   /** Holds the address for the claim, also where it held it already. Undefined: it is held for another. */
-  async win(
-    place: PoolPlace,
-    pool: Pool,
-    claim: IPAddressClaim,
-    address: Address,
-  ): Promise<Lease | undefined> {
+  async win(place: PoolPlace, pool: Resource, claim: Resource, address: Address): Promise<Lease | undefined> {
     const inNamespace = this.#namespace(place);
     const name = reservationName(pool, address);
     const { namespace: claimNamespace = "", name: claimName, uid } = claim.metadata;
@@ -69,7 +79,7 @@ export class Reservations {
   }
 
   /** All reservations of a pool. */
-  async of(place: PoolPlace, pool: Pool, signal?: AbortSignal): Promise<readonly Reservation[]> {
+  async of(place: PoolPlace, pool: Resource, signal?: AbortSignal): Promise<readonly Reservation[]> {
     const options = {
       namespace: this.#namespace(place),
       labels: matchLabels({ [poolLabel]: pool.metadata.uid }),
@@ -112,6 +122,6 @@ export class Reservations {
 }
 
 /** V3: "ip-<pool uid>-<32 hex digits>". Pure. */
-export function reservationName(pool: Pool, address: Address): string {
+export function reservationName(pool: Resource, address: Address): string {
   return `ip-${pool.metadata.uid.toLowerCase()}-${addressDigits(address)}`;
 }
