@@ -4,7 +4,7 @@ import { globalInClusterIPPool, inClusterIPPool, type IPAddress } from "#proto";
 import type { Problem } from "#core";
 import { parseAddress } from "./address.ts";
 import { addressesOf } from "./in-use.ts";
-import { includes, sizeOf } from "./intervals.ts";
+import { includes, sizeOf } from "./allocator/intervals.ts";
 import { poolRanges, type PoolRanges } from "./ranges.ts";
 import { poolKinds, type Pool, type PoolPlace } from "./words.ts";
 

@@ -7,9 +7,9 @@
 import type { ResourceStore } from "#core";
 import type { IPAddress, IPAddressClaim } from "#proto";
 import { parseAddress, type Address } from "./address.ts";
-import { FreeIndex } from "./free-index.ts";
+import { FreeIndex } from "./allocator/free-index.ts";
 import { addressesOf } from "./in-use.ts";
-import { includes } from "./intervals.ts";
+import { includes } from "./allocator/intervals.ts";
 import type { PoolRanges } from "./ranges.ts";
 import type { Reservation, Reservations } from "./reservation.ts";
 import type { Pool, PoolPlace } from "./words.ts";

@@ -31,6 +31,6 @@ export function metal3Controllers(deps: IpamDeps & { readonly random: () => numb
 export * from "./capacity.ts";
 export { formatAddress, parseAddress, type Address, type Family } from "./address.ts";
 export { poolProblems, poolRanges, type PoolRanges } from "./ranges.ts";
-export { FreeIndex } from "./free-index.ts";
+export * from "./allocator/index.ts";
 export { protectAddress, protectPool, releaseAddress } from "./words.ts";
 export { metal3PoolProblems, metal3Ranges, type Metal3Ranges } from "./metal3/ranges.ts";

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { PoolSpec } from "#proto";
 import { addressDigits, formatAddress, parseAddress } from "./address.ts";
-import { sizeOf } from "./intervals.ts";
+import { sizeOf } from "./allocator/intervals.ts";
 import { parseEntry, poolProblems, poolRanges } from "./ranges.ts";
 
 /** The allocatable set as text: "10.0.0.2", "10.0.0.4-10.0.0.6"; or the fields of the mistakes. */

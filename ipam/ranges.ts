@@ -7,7 +7,7 @@
 import type { Problem } from "#core";
 import type { PoolSpec } from "#proto";
 import { bitsOf, formatAddress, parseAddress, type Address, type Family } from "./address.ts";
-import { includes, subtract, toSet, type Interval, type IntervalSet } from "./intervals.ts";
+import { includes, subtract, toSet, type Interval, type IntervalSet } from "./allocator/intervals.ts";
 
 export interface FamilyInterval extends Interval {
   readonly family: Family;

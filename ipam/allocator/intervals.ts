@@ -41,6 +41,11 @@ export function subtract(from: IntervalSet, what: IntervalSet): IntervalSet {
   return left;
 }
 
+/** What is in both. */
+export function intersect(a: IntervalSet, b: IntervalSet): IntervalSet {
+  return subtract(a, subtract(a, b));
+}
+
 /** How many addresses are in it. */
 export function sizeOf(set: IntervalSet): bigint {
   return set.reduce((sum, { low, high }) => sum + high - low + 1n, 0n);

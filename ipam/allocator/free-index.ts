@@ -1,14 +1,18 @@
-// Which addresses of a pool are free: a balanced tree of free intervals. Every operation takes O(log n) in the number of holes.
+// Which addresses of a pool are free: a balanced tree of free intervals. Every operation takes O(log n) in the number of holes;
+// a range costs that, and the holes it swallows.
 //
 //   F1. Free addresses are always a subset of the universe; free + taken = universe.
 //   F2. Intervals in the tree neither overlap nor touch, so that the tree is as small as the pool is little fragmented.
 //   F3. The tree is a treap: ordered by address, heap-ordered by pseudo-random weights from a fixed seed, hence O(log n) expected
 //       whatever the order of operations, and the same for the same operations.
+//   F4. Each node knows how many addresses lie below it, so that the n-th free address is found like any other.
 import { find, type Interval, type IntervalSet } from "./intervals.ts";
 
 interface Node {
   low: bigint;
   high: bigint;
+  /** Addresses in this interval and in those below it (F4). */
+  size: bigint;
   readonly weight: number;
   left: Node | undefined;
   right: Node | undefined;
@@ -17,21 +21,17 @@ interface Node {
 export class FreeIndex {
   readonly #universe: IntervalSet;
   #root: Node | undefined;
-  #free = 0n;
   #seed = 0x9e3779b9;
 
   /** All of the universe is free at first. */
   constructor(universe: IntervalSet) {
     this.#universe = universe;
-    for (const { low, high } of universe) {
-      this.#insert(low, high);
-      this.#free += high - low + 1n;
-    }
+    for (const { low, high } of universe) this.#insert(low, high);
   }
 
   /** How many addresses are free. */
   get free(): bigint {
-    return this.#free;
+    return sizeOf(this.#root);
   }
 
   /** The lowest free address; undefined when all are taken. */
@@ -39,6 +39,38 @@ export class FreeIndex {
     let node = this.#root;
     while (node?.left) node = node.left;
     return node?.low;
+  }
+
+  /** The lowest free address that is not below `from`; undefined when there is none. */
+  lowestFrom(from: bigint): bigint | undefined {
+    const holding = this.#atOrBefore(from);
+    if (holding && from <= holding.high) return from;
+    let best: Node | undefined;
+    let node = this.#root;
+    while (node) {
+      if (node.low > from) {
+        best = node;
+        node = node.left;
+      } else node = node.right;
+    }
+    return best?.low;
+  }
+
+  /** The free address that has exactly `rank` free ones below it; undefined when there are not so many. */
+  nth(rank: bigint): bigint | undefined {
+    let node = this.#root;
+    let left = rank;
+    while (node && left >= 0n) {
+      const below = sizeOf(node.left);
+      const own = node.high - node.low + 1n;
+      if (left < below) node = node.left;
+      else if (left < below + own) return node.low + (left - below);
+      else {
+        left -= below + own;
+        node = node.right;
+      }
+    }
+    return undefined;
   }
 
   /** Takes the lowest free address; undefined when all are taken. */
@@ -59,15 +91,35 @@ export class FreeIndex {
     if (!node || address > node.high) return false;
     const { low, high } = node;
     if (low === high) this.#remove(low);
-    else if (address === high) node.high = high - 1n;
+    else if (address === high) this.#resize(low, low, high - 1n);
     else if (address === low)
-      node.low = low + 1n; // the order of the tree stays: no other interval starts in between
+      this.#resize(low, low + 1n, high); // the order of the tree stays: no other interval starts in between
     else {
-      node.high = address - 1n;
+      this.#resize(low, low, address - 1n);
       this.#insert(address + 1n, high);
     }
-    this.#free -= 1n;
     return true;
+  }
+
+  /** Takes all that is free from `low` to `high`, and says how many those were. */
+  reserveRange(low: bigint, high: bigint): bigint {
+    if (high < low) return 0n;
+    const before = this.#atOrBefore(low);
+    if (before && before.low < low && before.high >= low) {
+      const end = before.high;
+      this.#resize(before.low, before.low, low - 1n);
+      this.#insert(low, end);
+    }
+    const last = this.#atOrBefore(high);
+    if (last && last.high > high && last.low <= high) {
+      const end = last.high;
+      this.#resize(last.low, last.low, high);
+      this.#insert(high + 1n, end);
+    }
+    const [left, rest] = split(this.#root, low);
+    const [taken, right] = split(rest, high + 1n);
+    this.#root = merge(left, right);
+    return sizeOf(taken);
   }
 
   /** Gives an address back. False, and nothing happens, when it is free already or was never the pool's (F1). */
@@ -78,12 +130,12 @@ export class FreeIndex {
     const after = this.#startingAt(address + 1n);
     const joinsBefore = before !== undefined && before.high + 1n === address;
     if (joinsBefore && after) {
-      before.high = after.high; // F2
+      const { high } = after; // F2
       this.#remove(after.low);
-    } else if (joinsBefore) before.high = address;
-    else if (after) after.low = address;
+      this.#resize(before.low, before.low, high);
+    } else if (joinsBefore) this.#resize(before.low, before.low, address);
+    else if (after) this.#resize(after.low, address, after.high);
     else this.#insert(address, address);
-    this.#free += 1n;
     return true;
   }
 
@@ -121,8 +173,21 @@ export class FreeIndex {
     return node;
   }
 
+  /** Gives the interval that starts at `at` new ends, between which no other begins. */
+  #resize(at: bigint, low: bigint, high: bigint): void {
+    const target = this.#startingAt(at) as Node;
+    const more = high - low - (target.high - target.low);
+    for (let node = this.#root; node; node = at < node.low ? node.left : node.right) {
+      node.size += more;
+      if (node === target) break;
+    }
+    target.low = low;
+    target.high = high;
+  }
+
   #insert(low: bigint, high: bigint): void {
-    const node: Node = { low, high, weight: this.#random(), left: undefined, right: undefined };
+    const size = high - low + 1n;
+    const node: Node = { low, high, size, weight: this.#random(), left: undefined, right: undefined };
     const [left, right] = split(this.#root, low);
     this.#root = merge(merge(left, node), right);
   }
@@ -143,17 +208,26 @@ export class FreeIndex {
   }
 }
 
+function sizeOf(node: Node | undefined): bigint {
+  return node ? node.size : 0n;
+}
+
+function counted(node: Node): Node {
+  node.size = node.high - node.low + 1n + sizeOf(node.left) + sizeOf(node.right);
+  return node;
+}
+
 /** Those that start before `low`, and the others. */
 function split(node: Node | undefined, low: bigint): [Node | undefined, Node | undefined] {
   if (!node) return [undefined, undefined];
   if (node.low < low) {
     const [left, right] = split(node.right, low);
     node.right = left;
-    return [node, right];
+    return [counted(node), right];
   }
   const [left, right] = split(node.left, low);
   node.left = right;
-  return [left, node];
+  return [left, counted(node)];
 }
 
 /** Joins two trees of which all of `left` lies before all of `right`. */
@@ -162,8 +236,8 @@ function merge(left: Node | undefined, right: Node | undefined): Node | undefine
   if (!right) return left;
   if (left.weight > right.weight) {
     left.right = merge(left.right, right);
-    return left;
+    return counted(left);
   }
   right.left = merge(left, right.left);
-  return right;
+  return counted(right);
 }
