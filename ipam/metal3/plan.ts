@@ -10,7 +10,7 @@ import { hasFinalizer, isDeleting, isOwnedBy, ownerOf, type Plan } from "#core";
 import { clusterNameLabel, type IPAddressClaim, type Metal3IPClaim } from "#proto";
 import { addressDigits, formatAddress, parseAddress, type Address } from "../address.ts";
 import { isPaused } from "../claim/observe.ts";
-import { FreeIndex } from "../free-index.ts";
+import { FreeIndex, includes, randomBelow } from "../allocator/index.ts";
 import { flavours, type Metal3Seen, type SeenAddress, type SeenClaim } from "./observe.ts";
 import { isAllocatable, metal3Ranges, rangeOf, type Metal3Range, type Metal3Ranges } from "./ranges.ts";
 import { poolFinalizer, poolText, provider, providerLabel, reservedAnnotation } from "./words.ts";
@@ -271,10 +271,10 @@ const staleAfterMs = 60_000;
 /** What is left of a pool's entries, in their order. */
 class FreePick {
   readonly #parts: readonly { readonly range: Metal3Range; readonly free: FreeIndex }[];
-  #seed: number | undefined;
+  readonly #random: (() => number) | undefined;
 
   constructor(ranges: readonly Metal3Range[], taken: readonly Address[], seed: number | undefined) {
-    this.#seed = seed;
+    this.#random = seed === undefined ? undefined : chanceFrom(seed);
     this.#parts = ranges.map((range) => {
       const free = new FreeIndex(range.allocatable);
       for (const { family, value } of taken) if (family === range.family) free.reserve(value);
@@ -285,17 +285,11 @@ class FreePick {
   take(): Address | undefined {
     const total = this.#parts.reduce((sum, { free }) => sum + free.free, 0n);
     if (total === 0n) return undefined;
-    let at = this.#seed === undefined ? 0n : this.#below(total);
+    let at = this.#random ? randomBelow(total, this.#random) : 0n;
     for (const { range, free } of this.#parts) {
-      if (at >= free.free) {
-        at -= free.free;
-        continue;
-      }
-      for (const { low, high } of free.intervals()) {
-        const size = high - low + 1n;
-        if (at < size) return this.#taken({ family: range.family, value: low + at });
-        at -= size;
-      }
+      const value = free.nth(at);
+      if (value !== undefined) return this.#taken({ family: range.family, value });
+      at -= free.free;
     }
     return undefined;
   }
@@ -303,7 +297,7 @@ class FreePick {
   /** False where it is no longer free. An address that only its claim may have counts as free. */
   reserve(address: Address): boolean {
     const parts = this.#parts.filter(
-      ({ range }) => range.family === address.family && includesValue(range, address.value),
+      ({ range }) => range.family === address.family && includes(range.allocatable, address.value),
     );
     if (parts.length === 0) return true;
     return this.#taken(address, parts) !== undefined;
@@ -315,25 +309,17 @@ class FreePick {
       if (range.family === address.family && free.reserve(address.value)) got = true;
     return got ? address : undefined;
   }
-
-  /** A number below `total`, each as likely as any other (up to 2^-64). */
-  #below(total: bigint): bigint {
-    let bits = 0n;
-    for (let word = 0; word < 6; word++) bits = (bits << 32n) | BigInt(this.#next());
-    return bits % total;
-  }
-
-  #next(): number {
-    this.#seed = (((this.#seed ?? 0) + 0x6d2b79f5) | 0) >>> 0; // mulberry32
-    let x = this.#seed;
-    x = Math.imul(x ^ (x >>> 15), x | 1);
-    x ^= x + Math.imul(x ^ (x >>> 7), x | 61);
-    return (x ^ (x >>> 14)) >>> 0;
-  }
 }
 
-function includesValue({ allocatable }: Metal3Range, value: bigint): boolean {
-  return allocatable.some(({ low, high }) => low <= value && value <= high);
+/** Numbers in [0, 1) that follow from the seed alone, so that the plan is pure (mulberry32). */
+function chanceFrom(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let x = Math.imul(state ^ (state >>> 15), state | 1);
+    x ^= x + Math.imul(x ^ (x >>> 7), x | 61);
+    return ((x ^ (x >>> 14)) >>> 0) / 2 ** 32;
+  };
 }
 
 function failed(message: string): { reason: WaitReason; message: string } {

@@ -10,7 +10,7 @@
 import type { Problem } from "#core";
 import type { Metal3PoolSpec } from "#proto";
 import { bitsOf, formatAddress, parseAddress, type Address, type Family } from "../address.ts";
-import { includes, sizeOf, subtract, toSet, type Interval, type IntervalSet } from "../intervals.ts";
+import { includes, sizeOf, subtract, toSet, type Interval, type IntervalSet } from "../allocator/index.ts";
 import { parseEntry, subnetOf } from "../ranges.ts";
 
 /** One entry of spec.pools, as it counts. */
