@@ -34,3 +34,4 @@ export { poolProblems, poolRanges, type PoolRanges } from "./ranges.ts";
 export * from "./allocator/index.ts";
 export { protectAddress, protectPool, releaseAddress } from "./words.ts";
 export { metal3PoolProblems, metal3Ranges, type Metal3Ranges } from "./metal3/ranges.ts";
+export * from "./inventory/index.ts";
