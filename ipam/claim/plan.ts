@@ -15,7 +15,7 @@ import {
 } from "#core";
 import { ipAddressClaim, type IPAddress, type IPAddressClaim } from "#proto";
 import { formatAddress, type Address } from "../address.ts";
-import { poolName, protectAddress, releaseAddress } from "../words.ts";
+import { holdAddress, poolName, protectAddress, releaseAddress } from "../words.ts";
 import { isHalted, isPaused, type ClaimSeen, type OrphanSeen, type Seen } from "./observe.ts";
 
 export type ClaimAction =
@@ -56,6 +56,7 @@ function planOrphan({ address, since }: OrphanSeen, now: number): Plan<ClaimActi
 function planRelease(seen: ClaimSeen, now: number): Plan<ClaimAction> {
   const { claim, address, pool } = seen;
   if (!hasFinalizer(claim, releaseAddress) || isHalted(seen)) return nothing; // C3
+  if (hasFinalizer(claim, holdAddress)) return nothing; // its VM is there still (ipam/static)
   const restMs = (pool && !isDeleting(pool) ? (pool.spec.addressReuseGracePeriodSeconds ?? 0) : 0) * 1000;
   const leftMs = Date.parse(claim.metadata.deletionTimestamp ?? "") + restMs - now;
   const held = address && isHeldBy(address, claim) ? address : undefined;
