@@ -14,6 +14,7 @@ export * from "./controller/reconciler.ts";
 export * from "./sqlite.ts";
 export * from "./controller/cache.ts";
 export * from "./controller/informer.ts";
+export { nearStore, type NearStore } from "./controller/near-store.ts";
 export * from "./controller/runner.ts";
 export * from "./controller/steps.ts";
 export * from "./controller/workqueue.ts";

@@ -31,7 +31,10 @@ export function vcenterWitness(client: VsphereClient, log: Logger): VmWitness {
       } catch (error) {
         const fault = Fault.from(error);
         if (fault.code === "Cancelled") throw fault;
-        log.warn("vCenter cannot say whether a machine is gone; its address is kept", { vm: name, error: fault });
+        log.warn("vCenter cannot say whether a machine is gone; its address is kept", {
+          vm: name,
+          error: fault,
+        });
         return "unknown";
       }
     },

@@ -42,8 +42,3 @@ export function formatAddress({ family, value }: Address): string {
 function dotted(value: bigint): string {
   return [24n, 16n, 8n, 0n].map((shift) => String((value >> shift) & 0xffn)).join(".");
 }
-
-/** The 32 hex digits under which an address is known whatever its text; both families in one space (IPv4 as ::a.b.c.d). Pure. */
-export function addressDigits({ value }: Address): string {
-  return value.toString(16).padStart(32, "0");
-}

@@ -1,9 +1,16 @@
 import { afterEach, describe, expect, test } from "vitest";
 import { systemClock, type OwnedStore } from "#core";
 import { memoryStore } from "#core/store/memory-store.ts";
-import { globalInClusterIPPool, inClusterIPPool, ipAddress, type IPAddress, type PoolSpec } from "#proto";
+import {
+  globalInClusterIPPool,
+  inClusterIPPool,
+  ipAddress,
+  type InClusterIPPool,
+  type IPAddress,
+  type PoolSpec,
+} from "#proto";
 import { addressesNeeded, allPoolRooms, poolRoom, roomOf, roomProblem } from "./capacity.ts";
-import { poolRanges } from "./ranges.ts";
+import { poolTerms } from "./terms.ts";
 import { claimDraft, poolDraft } from "./testing.ts";
 
 function address(text: string, at = 0): IPAddress {
@@ -18,9 +25,9 @@ function address(text: string, at = 0): IPAddress {
 
 /** total, used, free, outOfRange */
 function counters(spec: PoolSpec, inUse: string[]): number[] {
-  const ranges = poolRanges(spec);
-  if (ranges.kind === "wrong") throw new Error("a wrong pool");
-  const room = roomOf(ranges, inUse.map(address));
+  const terms = poolTerms({ spec } as InClusterIPPool);
+  if (terms.kind === "wrong") throw new Error("a wrong pool");
+  const room = roomOf(terms, inUse.map(address));
   return [room.total, room.used, room.free, room.outOfRange];
 }
 

@@ -1,11 +1,9 @@
 // How much room a pool has, and how much a cluster needs.
-import { listAll, type ResourceStore } from "#core";
-import { globalInClusterIPPool, inClusterIPPool, type IPAddress } from "#proto";
-import type { Problem } from "#core";
-import { parseAddress } from "./address.ts";
+import { Fault, listAll, maxInt64, type Problem, type ResourceStore } from "#core";
+import type { IPAddress } from "#proto";
 import { addressesOf } from "./in-use.ts";
-import { includes, sizeOf } from "./allocator/intervals.ts";
-import { poolRanges, type PoolRanges } from "./ranges.ts";
+import { includes, sizeOf } from "./allocator/index.ts";
+import { poolTerms, type Terms } from "./terms.ts";
 import { poolKinds, type Pool, type PoolPlace } from "./words.ts";
 
 /** Counters as in a pool's status. Numbers are exact up to 2^53 - 1 and stay there beyond. */
@@ -21,34 +19,36 @@ export interface Room {
 }
 
 /** Counts. Pure. */
-export function roomOf(ranges: PoolRanges & { kind: "ranges" }, inUse: readonly IPAddress[]): Room {
+export function roomOf(terms: Pick<Terms, "universe" | "read">, inUse: readonly IPAddress[]): Room {
   const distinct = new Set<bigint>();
   let outOfRange = 0;
   for (const { spec } of inUse) {
-    const address = parseAddress(spec.address);
-    if (!address || distinct.has(address.value)) continue;
-    distinct.add(address.value);
-    if (address.family !== ranges.family || !includes(ranges.allocatable, address.value)) outOfRange++;
+    const value = terms.read(spec.address);
+    if (value === undefined || distinct.has(value)) continue;
+    distinct.add(value);
+    if (!includes(terms.universe, value)) outOfRange++;
   }
-  const total = sizeOf(ranges.allocatable);
+  const total = sizeOf(terms.universe);
   const used = distinct.size;
-  return {
-    total: counter(total),
-    used,
-    free: counter(total - BigInt(used - outOfRange)),
-    outOfRange,
-  };
+  const free = total - BigInt(used - outOfRange);
+  return { total: safeNumber(total), used, free: safeNumber(free), outOfRange };
 }
 
-/** Upstream's counters end at the largest int64, which JSON in JavaScript cannot carry exactly; ours end at 2^53 - 1. */
-function counter(count: bigint): number {
+function safeNumber(count: bigint): number {
   return count > BigInt(Number.MAX_SAFE_INTEGER) ? Number.MAX_SAFE_INTEGER : Number(count);
 }
 
+/** A count as a pool's status carries it: exact, and at most the largest int64, as upstream's are. Pure. */
+export function counter(count: bigint): number | bigint {
+  if (count >= BigInt(maxInt64) - 1n) return maxInt64;
+  return count > BigInt(Number.MAX_SAFE_INTEGER) ? count : Number(count);
+}
+
 export interface PoolReference {
-  readonly kind: "InClusterIPPool" | "GlobalInClusterIPPool";
+  readonly kind:
+    "InClusterIPPool" | "GlobalInClusterIPPool" | "InClusterPrefixPool" | "GlobalInClusterPrefixPool";
   readonly name: string;
-  /** For InClusterIPPool; "default" unless told. */
+  /** For kinds that have one; "default" unless told. */
   readonly namespace?: string;
 }
 
@@ -66,15 +66,17 @@ export async function poolRoom(
   const place = referencePlace(ref);
   const pool = await store.get(place.kind, place.key, signal);
   if (!pool) return { kind: "missing" };
-  const ranges = poolRanges(pool.spec);
-  if (ranges.kind === "wrong") return ranges;
-  return { kind: "room", ...roomOf(ranges, await addressesOf(store, place, signal)) };
+  const terms = poolTerms(pool);
+  if (terms.kind === "wrong") return terms;
+  return { kind: "room", ...roomOf(terms, await addressesOf(store, place, signal)) };
 }
 
 function referencePlace(ref: PoolReference): PoolPlace {
-  return ref.kind === globalInClusterIPPool.kind
-    ? { kind: globalInClusterIPPool, key: { name: ref.name } }
-    : { kind: inClusterIPPool, key: { namespace: ref.namespace ?? "default", name: ref.name } };
+  const kind = poolKinds.find((each) => each.kind === ref.kind);
+  if (!kind) throw new Fault("Invalid", `"${ref.kind}" is no kind of pool that is served here`);
+  return kind.namespaced
+    ? { kind, key: { namespace: ref.namespace ?? "default", name: ref.name } }
+    : { kind, key: { name: ref.name } };
 }
 
 /** The room of every pool in the store, for status pages and heartbeats. */
@@ -93,9 +95,7 @@ export async function allPoolRooms(
 
 function poolReference(kind: string, pool: Pool): PoolReference {
   const { name, namespace } = pool.metadata;
-  return kind === globalInClusterIPPool.kind
-    ? { kind: "GlobalInClusterIPPool", name }
-    : { kind: "InClusterIPPool", name, ...(namespace === undefined ? {} : { namespace }) };
+  return { kind: kind as PoolReference["kind"], name, ...(namespace === undefined ? {} : { namespace }) };
 }
 
 /** What a cluster of `nodes` machines takes from its pool at most: a spare while bootstrapping, the API's address, one repave. */

@@ -415,8 +415,9 @@ describe("another process", () => {
     const other = await store.create(ipAddressClaim, claimDraft("other", paused));
     const reservations = new Reservations(store, "kube-system");
     if (!lowest) throw new Error("no address");
-    await reservations.win(place, await pool(), other, lowest);
+    await reservations.win(place, await pool(), other, lowest.value);
     await claims("a");
+    await run(100);
     expect(await given(store)).toEqual(["a 10.0.0.11"]);
     await store.delete(ipAddressClaim, { namespace: "c", name: "other" });
     await run(700_000);
@@ -474,7 +475,7 @@ describe("another process", () => {
       const paused = { annotations: { [pausedAnnotation]: "" } };
       const rival = await inner.create(ipAddressClaim, claimDraft("rival", paused));
       const pool = await inner.get(inClusterIPPool, place.key);
-      if (pool && lowest) await new Reservations(inner, "kube-system").win(place, pool, rival, lowest);
+      if (pool && lowest) await new Reservations(inner, "kube-system").win(place, pool, rival, lowest.value);
     });
     expect(await given(store)).toEqual(["a 10.0.0.11"]);
     expect((await store.list(leases)).items).toHaveLength(1);

@@ -1,6 +1,8 @@
 // The door of ipam.
-import type { Clock, Controller, Logger, ResourceStore } from "#core";
+import { nearStore, type Clock, type Controller, type Logger, type ResourceStore } from "#core";
+import { Books } from "./books.ts";
 import { claimController } from "./claim/index.ts";
+import { Looks } from "./looks.ts";
 import { metal3Controller } from "./metal3/index.ts";
 import { poolController } from "./pool/index.ts";
 import { Reservations } from "./reservation.ts";
@@ -11,14 +13,27 @@ export interface IpamDeps {
   readonly store: ResourceStore;
   readonly clock: Clock;
   readonly log: Logger;
+  /** In [0, 1), for pools that give out at random. */
+  readonly random?: () => number;
   /** Where reservations of cluster-scoped pools lie; must exist, and be the same for all who compete. "kube-system" unless told. */
   readonly reservationNamespace?: string;
+  /**
+   * Nobody else gives out of these pools while these controllers run, since a lead says so: no reservations are needed, which saves two
+   * writes an address. False unless told (docs/decisions/0023).
+   */
+  readonly exclusive?: boolean;
+  /** Which claims and pools are served; all unless told. */
+  readonly serves?: (object: { readonly metadata: { readonly labels?: Record<string, string> } }) => boolean;
 }
 
-/** The controllers that serve InClusterIPPools and GlobalInClusterIPPools as the in-cluster provider of Cluster API does. */
+/** The controllers that serve the pools of the in-cluster provider of Cluster API as it does. */
 export function ipamControllers(deps: IpamDeps): Controller[] {
-  const reservations = new Reservations(deps.store, deps.reservationNamespace ?? "kube-system");
-  const all = { ...deps, reservations };
+  const { store: truth, clock, log, random = Math.random, exclusive = false, serves = () => true } = deps;
+  const store = nearStore(truth);
+  const reservations = new Reservations(truth, deps.reservationNamespace ?? "kube-system");
+  const books = new Books({ clock, random });
+  const rivals = exclusive ? undefined : { reservations, looks: new Looks(truth), store: truth };
+  const all = { store, truth, clock, log, books, reservations, rivals, serves };
   return [claimController(all), ...poolKinds.map((kind) => poolController(all, kind))];
 }
 
@@ -31,9 +46,11 @@ export function metal3Controllers(deps: IpamDeps & { readonly random: () => numb
 export * from "./capacity.ts";
 export { formatAddress, parseAddress, type Address, type Family } from "./address.ts";
 export { poolProblems, poolRanges, type PoolRanges } from "./ranges.ts";
+export { poolTerms, type PoolTerms, type Terms } from "./terms.ts";
 export * from "./allocator/index.ts";
 export { protectAddress, protectPool, releaseAddress } from "./words.ts";
 export { metal3PoolProblems, metal3Ranges, type Metal3Ranges } from "./metal3/ranges.ts";
 export * from "./inventory/index.ts";
 export { staticControllers, type StaticDeps, type VmPresence, type VmWitness } from "./static/index.ts";
 export { sayEvent, type Saying } from "./events.ts";
+export type { GuestAddress } from "./guests.ts";

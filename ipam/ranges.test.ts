@@ -1,8 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { PoolSpec } from "#proto";
-import { addressDigits, formatAddress, parseAddress } from "./address.ts";
+import { formatAddress, parseAddress } from "./address.ts";
 import { sizeOf } from "./allocator/intervals.ts";
+import { digitsOf } from "./reservation.ts";
 import { parseEntry, poolProblems, poolRanges } from "./ranges.ts";
 
 /** The allocatable set as text: "10.0.0.2", "10.0.0.4-10.0.0.6"; or the fields of the mistakes. */
@@ -145,6 +146,6 @@ test("addresses survive being written and read again, in Go's canonical form", (
     return address && formatAddress(address);
   });
   expect(canonical).toEqual(["2001:db8::1:0:0:1", "::ffff:1.2.3.4", "::", "10.0.0.1"]);
-  expect(addressDigits({ family: 4, value: 255n })).toBe("000000000000000000000000000000ff");
+  expect(digitsOf(255n)).toBe("000000000000000000000000000000ff");
   expect(parseEntry("10.0.0.0/024")).toBeUndefined();
 });

@@ -22,7 +22,6 @@ import {
   type ResourceStore,
 } from "#core";
 import { namespace } from "#proto";
-import { addressDigits, type Address } from "./address.ts";
 
 /** Where a pool of any kind is: without a namespace when it is cluster-scoped. */
 interface PoolPlace {
@@ -52,9 +51,9 @@ export class Reservations {
   }
 
   /** Holds the address for the claim, also where it held it already. Undefined: it is held for another. */
-  async win(place: PoolPlace, pool: Resource, claim: Resource, address: Address): Promise<Lease | undefined> {
+  async win(place: PoolPlace, pool: Resource, claim: Resource, value: bigint): Promise<Lease | undefined> {
     const inNamespace = this.#namespace(place);
-    const name = reservationName(pool, address);
+    const name = reservationName(pool, value);
     const { namespace: claimNamespace = "", name: claimName, uid } = claim.metadata;
     const create = () =>
       this.#store.create(leases, {
@@ -122,6 +121,11 @@ export class Reservations {
 }
 
 /** V3: "ip-<pool uid>-<32 hex digits>". Pure. */
-export function reservationName(pool: Resource, address: Address): string {
-  return `ip-${pool.metadata.uid.toLowerCase()}-${addressDigits(address)}`;
+export function reservationName(pool: Resource, value: bigint): string {
+  return `ip-${pool.metadata.uid.toLowerCase()}-${digitsOf(value)}`;
+}
+
+/** 32 hex digits: both families, and prefixes, whatever their text. Pure. */
+export function digitsOf(value: bigint): string {
+  return value.toString(16).padStart(32, "0");
 }

@@ -1,10 +1,10 @@
 // The words that upstream's in-cluster provider writes into objects. Mind the capital letters.
 import { groupResource, keyText, type Key, type Kind, type Resource } from "#core";
 import {
-  globalInClusterIPPool,
-  inClusterIPPool,
+  inClusterPoolKinds,
   ipamGroup,
   type InClusterIPPool,
+  type InClusterPrefixPool,
   type IPAddress,
   type IPAddressClaim,
 } from "#proto";
@@ -15,10 +15,10 @@ export const protectAddress = "ipam.cluster.x-k8s.io/ProtectAddress";
 export const holdAddress = "ipam.pcg.dev/HoldAddress";
 export const protectPool = "ipam.cluster.x-k8s.io/ProtectPool";
 
-/** The kinds of pools that we serve. Both have the same shape. */
-export const poolKinds: readonly Kind<InClusterIPPool>[] = [inClusterIPPool, globalInClusterIPPool];
+export type Pool = InClusterIPPool | InClusterPrefixPool;
 
-export type Pool = InClusterIPPool;
+/** The kinds of pools that we serve: of addresses and of prefixes, each in a namespace or for all. */
+export const poolKinds = inClusterPoolKinds as readonly Kind<Pool>[];
 
 /** A pool, as a claim or an address names it from its own namespace. */
 export interface PoolPlace {
@@ -49,4 +49,9 @@ export function poolName({ kind, key }: PoolPlace): string {
 export function placeOf(kind: Kind<Pool>, pool: Resource): PoolPlace {
   const { name, namespace } = pool.metadata;
   return { kind, key: kind.namespaced && namespace ? { namespace, name } : { name } };
+}
+
+/** Whether a pool gives out prefixes rather than addresses. Pure. */
+export function isPrefixPool(pool: Pool): pool is InClusterPrefixPool {
+  return "prefixes" in pool.spec;
 }

@@ -2,8 +2,8 @@
 // The CRDs of CAPI and CAPV are not made here: a real API server gets them from upstream, and a sandbox serves the kinds directly.
 import { stringify } from "yaml";
 import { groupResource, type Kind, type PrinterColumn } from "#core";
-import { ipamKinds, metal3Kinds, ownKinds } from "./kinds/all.ts";
-import { globalInClusterIPPool, inClusterIPPool, ipamGroup, metal3IpamGroup } from "./index.ts";
+import { inClusterPoolKinds, ipamKinds, metal3Kinds, ownKinds } from "./kinds/all.ts";
+import { ipamGroup, metal3IpamGroup } from "./index.ts";
 
 type Json = Record<string, unknown>;
 
@@ -70,7 +70,7 @@ function crdLabels(kind: Kind): Record<string, string> {
       "clusterctl.cluster.x-k8s.io": "",
     };
   if (kind.group !== ipamGroup) return {};
-  const isPool = [inClusterIPPool, globalInClusterIPPool].some((pool) => pool.kind === kind.kind);
+  const isPool = inClusterPoolKinds.some((pool) => pool.kind === kind.kind);
   return {
     "cluster.x-k8s.io/v1beta2": kind.version,
     "clusterctl.cluster.x-k8s.io": "",

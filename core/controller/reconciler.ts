@@ -6,6 +6,7 @@ import type { Condition, ConditionDraft } from "../resource/condition.ts";
 import type { Kind } from "../resource/kind.ts";
 import type { Key, Resource } from "../resource/meta.ts";
 import type { BackoffOptions } from "../time/backoff.ts";
+import type { Informer } from "./informer.ts";
 
 /** What a round asks for. Ignored beside a failure. */
 export interface Result {
@@ -25,12 +26,24 @@ export interface Follow<R extends Resource = Resource> {
   readonly affects: (object: R) => readonly Key[] | Promise<readonly Key[]>;
 }
 
+/** What a controller may use beside its reconciler. */
+export interface Means {
+  /** The local copy of a kind, shared by all who follow it; listed once before the first round. */
+  cache<R extends Resource>(kind: Kind<R>): Informer<R>;
+  /** Asks for a round of a key of the primary kind. */
+  wake(key: Key): void;
+  /** Aborts when the controllers stop. */
+  readonly signal: AbortSignal;
+}
+
 export interface Controller {
   readonly name: string;
   /** The primary kind: every object of it gets a round at start, at each change, and at each resync. */
   readonly kind: Kind;
   readonly follows: readonly Follow[];
   readonly reconciler: Reconciler;
+  /** Called once, before anything is listed. */
+  readonly begin?: (means: Means) => void;
   /** Keys worked on at once; 4 unless told. One key never twice at once. */
   readonly concurrency?: number;
   /** 5 ms doubling to 5 min unless told. */

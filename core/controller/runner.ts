@@ -7,6 +7,7 @@
 //   N5. After abort nothing new starts; running rounds see the signal; `stopped` resolves when they end, or 1 s later.
 import { Fault } from "../fault.ts";
 import type { Logger } from "../log.ts";
+import type { Kind } from "../resource/kind.ts";
 import { keyOf, keyText, parseKey, type Key, type Resource } from "../resource/meta.ts";
 import type { ResourceStore } from "../store/store.ts";
 import { backoffDelay, type BackoffOptions } from "../time/backoff.ts";
@@ -117,12 +118,20 @@ class ControllerRun {
     this.#queue = new WorkQueue({ backoff, random: deps.random });
     this.#primary = shared.of(controller.kind, controller.namespace);
     const followed = controller.follows.map((follow) => ({ follow, informer: shared.of(follow.kind) }));
-    this.ready = Promise.all([this.#primary, ...followed.map((f) => f.informer)].map((i) => i.synced)).then(
-      () => {
-        this.#started = true; // N1
-        this.#pump();
+    const caches: Informer[] = [this.#primary, ...followed.map((f) => f.informer)];
+    controller.begin?.({
+      cache<R extends Resource>(kind: Kind<R>): Informer<R> {
+        const informer = shared.of(kind);
+        caches.push(informer as unknown as Informer);
+        return informer;
       },
-    );
+      wake: (key) => this.#enqueue(key),
+      signal,
+    });
+    this.ready = Promise.all(caches.map((i) => i.synced)).then(() => {
+      this.#started = true; // N1
+      this.#pump();
+    });
     this.ready.catch(() => {});
     this.#primary.subscribe((change) => this.#enqueue(keyOf(change.object)));
     for (const { follow, informer } of followed)

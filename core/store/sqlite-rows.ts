@@ -2,6 +2,7 @@
 // A row's object is text (JSON), or a blob where its resource is sealed (seal.ts). Revisions are columns, not part of the JSON.
 import { open } from "node:fs/promises";
 import { Fault } from "../fault.ts";
+import { toJson } from "../json.ts";
 import type { Resource } from "../resource/meta.ts";
 import { openDatabase, type Database, type Transaction, type Value } from "../sqlite.ts";
 import { forgotten } from "./memory-rows.ts";
@@ -212,7 +213,7 @@ class SqliteRows implements Rows {
 
   #encode(place: Place, object: Resource): string | Uint8Array {
     const { resourceVersion: _, ...metadata } = object.metadata;
-    const text = JSON.stringify({ ...object, metadata });
+    const text = toJson({ ...object, metadata });
     if (!this.#seal || !this.#sealed.has(place.resource)) return text;
     return this.#seal.seal(Buffer.from(text), placeText(place));
   }

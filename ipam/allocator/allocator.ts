@@ -184,6 +184,19 @@ export class Allocator {
   /** The owner lets go. Returns its value, where nobody bears that any more; undefined: nothing came free. */
   release(owner: string, now: number): bigint | undefined {
     this.advance(now);
+    const { stickyMs = 0, quarantineMs = 0 } = this.#shape;
+    return this.#letGo(owner, { rememberUntil: now + stickyMs, restUntil: now + quarantineMs, now });
+  }
+
+  /** The owner never used what it was given: free at once, and not remembered. */
+  cancel(owner: string): bigint | undefined {
+    return this.#letGo(owner, { rememberUntil: 0, restUntil: 0, now: 0 });
+  }
+
+  #letGo(
+    owner: string,
+    { rememberUntil, restUntil, now }: { rememberUntil: number; restUntil: number; now: number },
+  ): bigint | undefined {
     const held = this.#owners.get(owner);
     if (!held) return undefined;
     const { value, name, groups } = held;
@@ -192,9 +205,8 @@ export class Allocator {
     const bearers = this.#bearers.get(value) as Set<string>;
     bearers.delete(owner);
     if (bearers.size === 1) this.#duplicates--;
-    const { stickyMs = 0, quarantineMs = 0 } = this.#shape;
-    if (stickyMs > 0 && name !== undefined) {
-      const entry: Memory = { value, until: now + stickyMs };
+    if (rememberUntil > now && name !== undefined) {
+      const entry: Memory = { value, until: rememberUntil };
       this.#memory.set(name, entry);
       this.#due.add(entry.until, { what: "memory", name, entry });
     }
@@ -205,7 +217,7 @@ export class Allocator {
       return undefined;
     }
     if (this.#drains(value)) this.#heldDraining--;
-    if (quarantineMs > 0) this.#rest(value, now + quarantineMs, name);
+    if (restUntil > now) this.#rest(value, restUntil, name);
     else this.#open(value, true);
     return value;
   }
@@ -252,6 +264,12 @@ export class Allocator {
     else this.#aside.delete(group);
     this.#asideOpen += this.#asideFor(group);
     if (count > 0 && until !== undefined) this.#due.add(until, { what: "aside", group, entry });
+  }
+
+  /** Gives up all reservations, and all that was set aside. */
+  dropPromises(): void {
+    for (const value of [...this.#reserved.keys()]) this.unreserve(value);
+    for (const group of [...this.#aside.keys()]) this.setAside(group, 0);
   }
 
   /** Another universe, other parts that drain, another strategy: who holds something keeps it. */
@@ -306,6 +324,11 @@ export class Allocator {
     };
   }
 
+  /** How many values anybody may have now: free, and set aside for nobody. */
+  spare(): bigint {
+    return this.#spare({ owner: "" });
+  }
+
   /** What the owner holds. */
   heldBy(owner: string): bigint | undefined {
     return this.#owners.get(owner)?.value;
@@ -314,6 +337,11 @@ export class Allocator {
   /** Who bears the value. */
   bearersOf(value: bigint): readonly string[] {
     return [...(this.#bearers.get(value) ?? [])];
+  }
+
+  /** What the owner counts towards. */
+  groupsOf(owner: string): readonly string[] {
+    return this.#owners.get(owner)?.groups ?? [];
   }
 
   /** How many values the claims of a group hold. */

@@ -16,28 +16,41 @@ import {
   type ResourceStore,
 } from "#core";
 import { clusterNameLabel, ipAddress, ipAddressClaim, type IPAddress, type IPAddressClaim } from "#proto";
-import { parseAddress, type Address } from "../address.ts";
-import type { Desk } from "../desk.ts";
+import type { Books } from "../books.ts";
+import type { Looks } from "../looks.ts";
 import type { Reservations } from "../reservation.ts";
+import type { Terms } from "../terms.ts";
 import { poolName, protectAddress, releaseAddress, type Pool, type PoolPlace } from "../words.ts";
 import type { ClaimSeen, Seen } from "./observe.ts";
 import { isHeldBy, type ClaimAction } from "./plan.ts";
 
 export interface ActDeps {
+  /** Answers from copies where it may. */
   readonly store: ResourceStore;
-  readonly reservations: Reservations;
-  /** The counter of a pool. */
-  readonly desk: (place: PoolPlace) => Desk;
+  readonly books: Books;
+  /** What keeps other writers out; undefined where there is none, because only the leader writes. */
+  readonly rivals: Rivals | undefined;
 }
+
+/** What is needed where other processes may be giving out of the same pool at the same time. */
+export interface Rivals {
+  readonly reservations: Reservations;
+  readonly looks: Looks;
+  /** Answers from what was written, never from a copy. */
+  readonly store: ResourceStore;
+}
+
+/** For how long an address that another process reserved is not tried again. */
+const lostRestMs = 2_000;
 
 export async function act(deps: ActDeps, seen: Seen, action: ClaimAction): Promise<void> {
   const { store } = deps;
   switch (action.do) {
     case "protect claim":
-      if (seen.kind === "claim") await ensureFinalizer(store, ipAddressClaim, seen.claim, releaseAddress);
+      if (seen.kind === "claim") await protect(store, seen);
       return;
     case "allocate address":
-      if (seen.kind === "claim") await allocate(deps, seen, action.address, action.text);
+      if (seen.kind === "claim") await allocate(deps, seen, action.value, action.text);
       return;
     case "adopt address":
       if (seen.kind === "claim" && seen.address) await adopt(store, seen, seen.address);
@@ -54,45 +67,76 @@ export async function act(deps: ActDeps, seen: Seen, action: ClaimAction): Promi
   }
 }
 
+async function protect(store: ResourceStore, { claim, round }: ClaimSeen): Promise<void> {
+  const now = await ensureFinalizer(store, ipAddressClaim, claim, releaseAddress);
+  if (now.metadata.uid !== claim.metadata.uid || !hasFinalizer(now, releaseAddress))
+    throw new Fault("Conflict", `${keyText(keyOf(claim))} was deleted meanwhile`);
+  round.claim = now;
+}
+
 /** Reservation, a last look, IPAddress (reservation.ts, V1 and V2). A loser throws Conflict: another round finds another address. */
-async function allocate(
-  { store, reservations, desk }: ActDeps,
-  { claim, place, pool }: ClaimSeen,
-  address: Address,
-  text: string,
-): Promise<void> {
-  if (!pool) throw new Fault("Bug", `${keyText(keyOf(claim))} gets an address of no pool`);
+async function allocate(deps: ActDeps, seen: ClaimSeen, value: bigint, text: string): Promise<void> {
+  const { claim, place, pool, terms } = seen;
+  if (!pool || terms?.kind !== "terms")
+    throw new Fault("Bug", `${keyText(keyOf(claim))} gets an address of no pool`);
+  const draft = addressDraft(claim, place, pool, terms.write(value));
+  if (!deps.rivals) {
+    await make(deps, seen, draft);
+    return;
+  }
+
+  const { reservations, looks, store: truth } = deps.rivals;
+  const book = deps.books.of(place);
+  const key = keyOf(claim);
   const taken = new Fault("Conflict", `${text} of ${poolName(place)} was given to another claim meanwhile`);
-  const reservation = await reservations.win(place, pool, claim, address);
-  if (!reservation) throw taken;
-  const { addresses } = await desk(place).look(pool);
-  const rival = addresses.find(({ spec }) => {
-    const used = parseAddress(spec.address);
-    return used?.family === address.family && used.value === address.value;
-  });
-  const isOurs = rival && keyText(keyOf(rival)) === keyText(keyOf(claim));
+  const reservation = await reservations.win(place, pool, claim, value);
+  if (!reservation) {
+    book.lost(keyText(key), value, lostRestMs);
+    throw taken;
+  }
+  const rival = (await looks.look(place)).find(({ spec }) => terms.read(spec.address) === value);
+  const isOurs = rival && keyText(keyOf(rival)) === keyText(key);
   if (rival && !isOurs) {
+    book.see(rival);
+    book.cancel(keyText(key));
     await reservations.remove(reservation);
     throw taken;
   }
   if (!isOurs) {
-    let made: IPAddress;
-    try {
-      made = await store.create(ipAddress, addressDraft(claim, place, pool, text));
-    } catch (error) {
-      // Another process finished this very claim. What it made is looked at in the next round.
-      if (!isFault(error, "AlreadyExists")) throw error;
-      await reservations.remove(reservation);
-      throw new Fault("Conflict", `an IPAddress ${keyText(keyOf(claim))} appeared meanwhile`, {
-        cause: error,
-      });
-    }
+    const made = await make(deps, seen, draft).catch(async (error: unknown) => {
+      if (isFault(error, "Conflict")) await reservations.remove(reservation);
+      throw error;
+    });
     // The claim may have been released by another process in the meantime: then nobody else would ever release this (V5).
-    const now = await store.get(ipAddressClaim, keyOf(claim));
+    const now = await truth.get(ipAddressClaim, key);
     if (now?.metadata.uid !== claim.metadata.uid || !hasFinalizer(now, releaseAddress))
-      await release(store, made);
+      await release(deps.store, made);
   }
   await reservations.remove(reservation);
+}
+
+/** Creates the IPAddress, and lets the book know how that ended. Conflict where one of its name appeared meanwhile. */
+async function make(
+  { store, books }: ActDeps,
+  { claim, place }: ClaimSeen,
+  draft: Draft<IPAddress>,
+): Promise<IPAddress> {
+  const key = keyOf(claim);
+  const book = books.of(place);
+  book.unsure(keyText(key));
+  try {
+    const made = await store.create(ipAddress, draft);
+    book.see(made);
+    return made;
+  } catch (error) {
+    if (isFault(error, "Invalid", "Forbidden")) book.cancel(keyText(key));
+    if (!isFault(error, "AlreadyExists")) throw error;
+    // Another process finished this very claim, or we did, unheard. What there is, is looked at in the next round.
+    const found = await store.get(ipAddress, key);
+    if (found) book.see(found);
+    else book.cancel(keyText(key));
+    throw new Fault("Conflict", `an IPAddress ${keyText(key)} appeared meanwhile`, { cause: error });
+  }
 }
 
 /** The IPAddress exactly as upstream's provider writes it. Pure. */
@@ -100,7 +144,7 @@ export function addressDraft(
   claim: IPAddressClaim,
   place: PoolPlace,
   pool: Pool,
-  text: string,
+  written: ReturnType<Terms["write"]>,
 ): Draft<IPAddress> {
   const { name, namespace } = claim.metadata;
   const clusterName = claim.metadata.labels?.[clusterNameLabel];
@@ -114,9 +158,7 @@ export function addressDraft(
       ownerReferences: [claimReference(claim), poolReference(place, pool)],
     },
     spec: {
-      address: text,
-      prefix: pool.spec.prefix,
-      ...(pool.spec.gateway ? { gateway: pool.spec.gateway } : {}),
+      ...written,
       claimRef: { name },
       poolRef: { apiGroup, kind, name: poolRefName },
     },
@@ -174,15 +216,17 @@ async function release(store: ResourceStore, address: IPAddress): Promise<void> 
   await removeFinalizer(store, ipAddress, key, protectAddress);
 }
 
-async function letGo({ store, reservations }: ActDeps, { claim, place, pool }: ClaimSeen): Promise<void> {
-  if (pool)
-    for (const { claimUid, lease } of await reservations.of(place, pool))
-      if (claimUid === claim.metadata.uid) await reservations.remove(lease);
+async function letGo(deps: ActDeps, { claim, place, pool, address }: ClaimSeen): Promise<void> {
+  const { store, rivals } = deps;
+  if (rivals && pool && !address)
+    for (const { claimUid, lease } of await rivals.reservations.of(place, pool))
+      if (claimUid === claim.metadata.uid) await rivals.reservations.remove(lease);
   await removeFinalizer(store, ipAddressClaim, keyOf(claim), releaseAddress);
+  if (!rivals) return;
   // Another process may have been about to give it an address (V5). Garbage collection may have taken its owner off already.
-  const late = await store.get(ipAddress, keyOf(claim));
+  const late = await rivals.store.get(ipAddress, keyOf(claim));
   if (!late || !isHeldBy(late, claim)) return;
-  const heir = await store.get(ipAddressClaim, keyOf(claim));
+  const heir = await rivals.store.get(ipAddressClaim, keyOf(claim));
   if (!heir || heir.metadata.uid === claim.metadata.uid) await release(store, late);
 }
 

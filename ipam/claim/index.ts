@@ -10,36 +10,36 @@ import {
   type Key,
   type Kind,
   type Logger,
-  type ResourceStore,
+  type NearStore,
 } from "#core";
 import { cluster, ipAddress, ipAddressClaim, type IPAddress } from "#proto";
-import { Desk } from "../desk.ts";
-import type { Reservations } from "../reservation.ts";
+import type { Books } from "../books.ts";
 import { Waiters } from "../waiters.ts";
-import { placeOf, placeText, poolKinds, poolPlace, type Pool, type PoolPlace } from "../words.ts";
-import { act } from "./act.ts";
-import { awaited, clusterText, isPaused, observe, type Seen } from "./observe.ts";
+import { placeOf, placeText, poolKinds, poolPlace, type Pool } from "../words.ts";
+import { act, type Rivals } from "./act.ts";
+import { awaited, clusterText, isPaused, observe, stateText, type Seen } from "./observe.ts";
 import { planClaim, type ClaimAction } from "./plan.ts";
 import { report } from "./report.ts";
 
-/** Gives addresses to IPAddressClaims on our pools, and takes them back. */
-export function claimController(deps: {
-  readonly store: ResourceStore;
+export interface ClaimDeps {
+  readonly store: NearStore;
   readonly clock: Clock;
   readonly log: Logger;
-  readonly reservations: Reservations;
-}): Controller {
-  const { store, clock } = deps;
-  const waiters = new Waiters();
-  const desks = new Map<string, Desk>();
-  const orphans = new Map<string, { readonly uid: string; readonly since: number }>();
+  readonly books: Books;
+  readonly rivals: Rivals | undefined;
+  /** Which claims are ours to serve, of those on our pools. */
+  readonly serves: (claim: { readonly metadata: { readonly labels?: Record<string, string> } }) => boolean;
+  readonly concurrency?: number;
+}
 
-  const desk = (place: PoolPlace): Desk => {
-    const text = placeText(place);
-    let found = desks.get(text);
-    if (!found) desks.set(text, (found = new Desk(store, deps.reservations, place)));
-    return found;
-  };
+/** Gives addresses to IPAddressClaims on our pools, and takes them back. */
+export function claimController(deps: ClaimDeps): Controller {
+  const { store, clock, books } = deps;
+  const waiters = new Waiters();
+  const orphans = new Map<string, { readonly uid: string; readonly since: number }>();
+  /** Claims whose round found nothing free. */
+  const exhausted = new Set<string>();
+
   const orphanSince = (key: Key, address: IPAddress | undefined): number => {
     const known = orphans.get(keyText(key));
     if (!address) orphans.delete(keyText(key));
@@ -50,15 +50,19 @@ export function claimController(deps: {
 
   const inner = steps<Seen, ClaimAction>(
     {
-      observe: (key, signal) => observe({ store, desk, orphanSince }, key, signal),
+      observe: (key, signal) => observe({ store, books, orphanSince }, key, signal),
       plan: (seen, now) => {
         const plan = planClaim(seen, now);
-        const isAtRest =
-          seen.kind !== "claim" || (plan.conditions.some(isReady) && plan.actions.length === 0);
-        if (isAtRest) waiters.drop(keyOf(seen.kind === "claim" ? seen.claim : seen.address));
+        const key = keyOf(seen.kind === "claim" ? seen.claim : seen.address);
+        if (seen.kind !== "claim" || (plan.conditions.some(isReady) && plan.actions.length === 0))
+          waiters.drop(key);
+        else if (seen.offer?.kind === "exhausted") {
+          exhausted.add(keyText(key));
+          waiters.note(key, awaited(seen.claim, true));
+        }
         return plan;
       },
-      act: (seen, action) => act({ ...deps, desk }, seen, action),
+      act: (seen, action) => act(deps, seen, action),
       report: (seen, plan, failure) => report(store, seen, plan, failure, timestamp(clock)),
     },
     {
@@ -71,21 +75,31 @@ export function claimController(deps: {
   return {
     name: "ipam-claims",
     kind: ipAddressClaim,
-    concurrency: 32,
-    follows: [followAddresses(store, waiters), followClusters(waiters), ...followPools(store, waiters)],
+    concurrency: deps.concurrency ?? 64,
+    follows: [followAddresses, followClusters(waiters), ...followPools(store, waiters)],
+    begin(means) {
+      for (const kind of [ipAddressClaim, ipAddress, cluster, ...poolKinds]) {
+        const each = kind as unknown as Kind;
+        store.follow(each, means.cache(each));
+      }
+      books.begin(means);
+    },
     reconciler: {
       async reconcile(key, signal) {
         const claim = await store.get(ipAddressClaim, key, signal);
-        const place = claim && poolPlace(claim);
-        if (!place) {
+        if (claim && (!poolPlace(claim) || !deps.serves(claim))) {
           waiters.drop(key);
-          return claim ? {} : inner.reconcile(key, signal);
+          return {};
         }
-        waiters.note(key, awaited(claim)); // before looking: what changes from now on wakes it
+        if (claim)
+          waiters.note(key, awaited(claim, false)); // before looking: what changes from now on wakes it
+        else waiters.drop(key);
+        exhausted.delete(keyText(key));
         try {
           return await inner.reconcile(key, signal);
         } finally {
-          desks.get(placeText(place))?.settle(claim.metadata.uid);
+          books.settle(key, exhausted.has(keyText(key)));
+          if (!claim) books.forget(key);
         }
       },
     },
@@ -96,42 +110,44 @@ function isReady({ type, status }: { readonly type: string; readonly status: str
   return type === "Ready" && status === "True";
 }
 
-/** An address concerns its claim; when it is gone, also those who wait for one. */
-function followAddresses(store: ResourceStore, waiters: Waiters): Follow {
-  const follow: Follow<IPAddress> = {
-    kind: ipAddress,
-    async affects(address) {
-      const place = poolPlace(address);
-      if (!place) return [];
-      const { namespace } = address.metadata;
-      const own: Key = {
-        ...(namespace === undefined ? {} : { namespace }),
-        name: address.spec.claimRef.name,
-      };
-      const waiting = waiters.at(placeText(place)).filter((key) => keyText(key) !== keyText(own));
-      if (waiting.length === 0) return [own];
-      const now = await store.get(ipAddress, keyOf(address));
-      return now?.metadata.uid === address.metadata.uid ? [own] : [own, ...waiting];
-    },
-  };
-  return follow as unknown as Follow;
-}
+/** An address concerns its claim. Who waits for one to come free is woken by the pool's book. */
+const followAddresses: Follow = {
+  kind: ipAddress as unknown as Kind,
+  affects(object) {
+    const address = object as IPAddress;
+    if (!poolPlace(address)) return [];
+    const { namespace } = address.metadata;
+    return [{ ...(namespace === undefined ? {} : { namespace }), name: address.spec.claimRef.name }];
+  },
+};
 
-/** A pool concerns those who wait for it, when something changed that they could wait for: its counters are not that. */
-function followPools(store: ResourceStore, waiters: Waiters): Follow[] {
-  const known = new Map<string, string>();
+/**
+ * A pool concerns those who wait for it, when something changed that they could wait for: its counters are not that. Who waits for
+ * room alone hears of it only when it appears, is paused or goes; the book wakes them when there is room.
+ */
+function followPools(store: NearStore, waiters: Waiters): Follow[] {
+  const states = new Map<string, string>();
+  const shapes = new Map<string, string>();
   const follow = (kind: Kind<Pool>): Follow => ({
-    kind,
-    async affects(pool) {
+    kind: kind as unknown as Kind,
+    async affects(object) {
+      const pool = object as Pool;
       const place = placeOf(kind, pool);
       const text = placeText(place);
-      const { uid, generation } = pool.metadata;
-      const shape = `${uid} ${generation} ${isPaused(pool)} ${isDeleting(pool)}`;
-      const isKnown = known.get(text) === shape;
-      known.set(text, shape);
-      if (waiters.at(text).length === 0) return [];
-      if (isKnown && (await store.get(kind, place.key))?.metadata.uid === uid) return [];
-      return waiters.at(text);
+      const isThere = (await store.get(kind, place.key))?.metadata.uid === pool.metadata.uid;
+      const { uid, generation, annotations } = pool.metadata;
+      const isNew = (known: Map<string, string>, now: unknown) => {
+        const value = JSON.stringify(now);
+        const changed = known.get(text) !== value;
+        known.set(text, value);
+        return changed;
+      };
+      const byState = isNew(states, [uid, isThere, isPaused(pool), isDeleting(pool)]);
+      const byShape = isNew(shapes, [uid, generation, annotations]);
+      return [
+        ...(byState ? waiters.at(stateText(text)) : []),
+        ...(byState || byShape ? waiters.at(text) : []),
+      ];
     },
   });
   return poolKinds.map(follow);

@@ -1,4 +1,4 @@
-import { groupResource, hasFinalizer, isDeleting, keyText, type Key, type ResourceStore } from "#core";
+import { groupResource, isDeleting, keyOf, keyText, type Key, type ResourceStore } from "#core";
 import {
   cluster,
   clusterNameLabel,
@@ -9,9 +9,12 @@ import {
   type IPAddress,
   type IPAddressClaim,
 } from "#proto";
-import type { Desk, Offer } from "../desk.ts";
-import { poolRanges, type PoolRanges } from "../ranges.ts";
-import { placeText, poolPlace, releaseAddress, type Pool, type PoolPlace } from "../words.ts";
+import { parseAddress } from "../address.ts";
+import type { Answer } from "../allocator/index.ts";
+import type { Books } from "../books.ts";
+import { wishAnnotation } from "../policy.ts";
+import type { PoolTerms } from "../terms.ts";
+import { placeText, poolPlace, type Pool, type PoolPlace } from "../words.ts";
 
 /** All that a decision about one claim needs. */
 export interface ClaimSeen {
@@ -25,9 +28,13 @@ export interface ClaimSeen {
   /** The IPAddress of the claim's name, whosever it is. */
   readonly address: IPAddress | undefined;
   /** What the pool's text means, if there is a pool. */
-  readonly ranges: PoolRanges | undefined;
+  readonly terms: PoolTerms | undefined;
   /** An address for it; asked for only by a claim that may get one now. */
-  readonly offer: Offer | undefined;
+  readonly offer: Answer | { readonly kind: "bad wish"; readonly text: string } | undefined;
+  /** Another IPAddress of the pool bears the same address. */
+  readonly isShared: boolean;
+  /** The claim as the writes of this round left it. */
+  readonly round: { claim: IPAddressClaim };
 }
 
 /** An IPAddress whose claim is gone. */
@@ -42,8 +49,7 @@ export type Seen = ClaimSeen | OrphanSeen;
 
 export interface ObserveDeps {
   readonly store: ResourceStore;
-  /** The counter of a pool. */
-  readonly desk: (place: PoolPlace) => Desk;
+  readonly books: Books;
   /** When the IPAddress of this key was first seen without a claim; undefined forgets it. */
   readonly orphanSince: (key: Key, address: IPAddress | undefined) => number;
 }
@@ -68,18 +74,30 @@ export async function observe(deps: ObserveDeps, key: Key, signal: AbortSignal):
     pool,
     cluster: await clusterOf(store, claim, signal),
     address,
-    ranges: pool && poolRanges(pool.spec),
+    terms: pool && deps.books.shape(place, pool),
     offer: undefined,
+    isShared: address !== undefined && deps.books.of(place).isShared(keyText(key)),
+    round: { claim },
   };
-  if (!pool || seen.ranges?.kind !== "ranges" || !mayAllocate(seen)) return seen;
-  return { ...seen, offer: await deps.desk(place).offer(pool, seen.ranges, claim) };
+  return seen.terms?.kind === "terms" && mayAllocate(seen)
+    ? { ...seen, offer: offerFor(deps.books, seen) }
+    : seen;
+}
+
+function offerFor(books: Books, { claim, place, terms }: ClaimSeen): ClaimSeen["offer"] {
+  const wish = claim.metadata.annotations?.[wishAnnotation];
+  const wished =
+    wish !== undefined && parseAddress(wish) && terms?.kind === "terms" ? terms.read(wish) : undefined;
+  if (wish !== undefined && wished === undefined) return { kind: "bad wish", text: wish };
+  books.offered(keyOf(claim), place);
+  return books.of(place).offer(claim, wished);
 }
 
 /** Whether nothing but a free address is missing for the claim to get one. Pure. */
 export function mayAllocate(seen: ClaimSeen): boolean {
   const { claim, pool, address, cluster: state } = seen;
   const isOpen = pool !== undefined && !isDeleting(pool);
-  const isReady = hasFinalizer(claim, releaseAddress) && !isDeleting(claim) && !address;
+  const isReady = !isDeleting(claim) && !address;
   return isOpen && isReady && state !== "missing" && !isHalted(seen);
 }
 
@@ -114,11 +132,17 @@ export function isPaused(object: {
   return object.metadata.annotations?.[pausedAnnotation] !== undefined;
 }
 
-/** What could bring the claim on: for waking it. Pure. */
-export function awaited(claim: IPAddressClaim): string[] {
+/** What could bring the claim on: for waking it. `forRoom`: of its pool, nothing but room is missing. Pure. */
+export function awaited(claim: IPAddressClaim, forRoom: boolean): string[] {
   const place = poolPlace(claim);
   const key = clusterKey(claim);
-  return [...(place ? [placeText(place)] : []), ...(key ? [clusterText(key)] : [])];
+  const pool = place && placeText(place);
+  return [...(pool ? [forRoom ? stateText(pool) : pool] : []), ...(key ? [clusterText(key)] : [])];
+}
+
+/** Where those wait whom only the state of a pool concerns: that it appears, goes, or is paused. */
+export function stateText(pool: string): string {
+  return `state of ${pool}`;
 }
 
 export function clusterText(key: Key): string {

@@ -1,11 +1,13 @@
 // What to do about a claim, given everything we saw. Pure.
 //
-//   C1. The claim gets our finalizer in a round of its own, before anything is given to it: no address can leak.
+//   C1. The claim bears our finalizer before anything is given to it: no address can leak.
 //   C2. What is held stays held: a bound claim does not care about its pool any more, until it is deleted.
 //   C3. Paused (the claim, its pool, its cluster) means: nothing is given and nothing is released.
 //   C4. A cluster that cannot be found stops giving, never releasing.
 //   C5. Waiting is a plan, not an error: what could bring the claim on wakes it.
+//   C6. An IPAddress that we made for a claim not bound yet, and that turns out to share its address with another, is taken back.
 import {
+  formatTime,
   hasFinalizer,
   isDeleting,
   ownerOf,
@@ -13,16 +15,18 @@ import {
   type OwnerReference,
   type Plan,
 } from "#core";
-import { ipAddressClaim, type IPAddress, type IPAddressClaim } from "#proto";
-import { formatAddress, type Address } from "../address.ts";
-import { holdAddress, poolName, protectAddress, releaseAddress } from "../words.ts";
+import { ipAddressClaim, type IPAddress, type IPAddressClaim, type PoolSpec } from "#proto";
+import type { Answer, Shortage } from "../allocator/index.ts";
+import { wishAnnotation } from "../policy.ts";
+import type { Terms } from "../terms.ts";
+import { holdAddress, isPrefixPool, poolName, protectAddress, releaseAddress } from "../words.ts";
 import { isHalted, isPaused, type ClaimSeen, type OrphanSeen, type Seen } from "./observe.ts";
 
 export type ClaimAction =
   /** Our finalizer on the claim. */
   | { readonly do: "protect claim" }
   /** This address becomes the claim's: reservation, then IPAddress. */
-  | { readonly do: "allocate address"; readonly address: Address; readonly text: string }
+  | { readonly do: "allocate address"; readonly value: bigint; readonly text: string }
   /** Finalizer and owners on an IPAddress that is already there (moved, restored, or made by a crashed round). */
   | { readonly do: "adopt address" }
   /** Marks the IPAddress deleted while its finalizer still holds it: the rest before it may be given out again. */
@@ -38,9 +42,9 @@ export function planClaim(seen: Seen, now: number): Plan<ClaimAction> {
   if (seen.kind === "orphan") return planOrphan(seen, now);
   if (isDeleting(seen.claim)) return planRelease(seen, now);
   if (seen.cluster === "missing" || isHalted(seen)) return nothing; // C3, C4
-  if (!hasFinalizer(seen.claim, releaseAddress)) return doing({ do: "protect claim" }); // C1
-  if (seen.address) return planHeld(seen, seen.address); // C2
-  return planAllocation(seen);
+  const plan = seen.address ? planHeld(seen, seen.address) : planAllocation(seen); // C2
+  if (hasFinalizer(seen.claim, releaseAddress)) return plan;
+  return { ...plan, actions: [{ do: "protect claim" }, ...plan.actions] }; // C1
 }
 
 /** How long an address may be without its claim: tools that move or restore may bring the claim later. */
@@ -57,7 +61,7 @@ function planRelease(seen: ClaimSeen, now: number): Plan<ClaimAction> {
   const { claim, address, pool } = seen;
   if (!hasFinalizer(claim, releaseAddress) || isHalted(seen)) return nothing; // C3
   if (hasFinalizer(claim, holdAddress)) return nothing; // its VM is there still (ipam/static)
-  const restMs = (pool && !isDeleting(pool) ? (pool.spec.addressReuseGracePeriodSeconds ?? 0) : 0) * 1000;
+  const restMs = pool && !isDeleting(pool) && !isPrefixPool(pool) ? graceMs(pool.spec) : 0;
   const leftMs = Date.parse(claim.metadata.deletionTimestamp ?? "") + restMs - now;
   const held = address && isHeldBy(address, claim) ? address : undefined;
   if (held && leftMs > 0)
@@ -65,7 +69,11 @@ function planRelease(seen: ClaimSeen, now: number): Plan<ClaimAction> {
   return doing(...(held ? [{ do: "release address" } as const] : []), { do: "let claim go" });
 }
 
-function planHeld({ claim, place }: ClaimSeen, address: IPAddress): Plan<ClaimAction> {
+function graceMs({ addressReuseGracePeriodSeconds: seconds = 0 }: PoolSpec): number {
+  return seconds * 1000;
+}
+
+function planHeld({ claim, place, isShared }: ClaimSeen, address: IPAddress): Plan<ClaimAction> {
   const { poolRef, claimRef } = address.spec;
   const wanted = claim.spec.poolRef;
   const fits =
@@ -83,32 +91,84 @@ function planHeld({ claim, place }: ClaimSeen, address: IPAddress): Plan<ClaimAc
   const former = claimOwner(address);
   if (isDeleting(address) && former && former.uid !== claim.metadata.uid)
     return doing({ do: "release address" }); // left over from an earlier claim of this name
+  if (isShared && !claim.status?.addressRef) {
+    if (former?.uid === claim.metadata.uid) return doing({ do: "release address" }); // C6
+    const message = `${address.spec.address} is held by another IPAddress of ${poolName(place)} as well; delete one of the two`;
+    return waiting("AllocationFailed", message);
+  }
   const conditions = [ready("True", "AddressAllocated", `${address.spec.address} from ${poolName(place)}`)];
   return { actions: isComplete(address, claim) ? [] : [{ do: "adopt address" }], conditions };
 }
 
-function planAllocation({ place, pool, ranges, offer }: ClaimSeen): Plan<ClaimAction> {
+function planAllocation({ place, pool, terms, offer }: ClaimSeen): Plan<ClaimAction> {
   const name = poolName(place);
-  if (!pool || !ranges) return waiting("PoolNotReady", `${name} does not exist`);
+  if (!pool || !terms) return waiting("PoolNotReady", `${name} does not exist`);
   if (isDeleting(pool)) return waiting("PoolNotReady", `${name} is being deleted`);
-  if (ranges.kind === "wrong") {
-    const mistakes = ranges.problems.map(({ field, message }) => `${field} ${message}`).join("; ");
+  if (terms.kind === "wrong") {
+    const mistakes = terms.problems.map(({ field, message }) => `${field} ${message}`).join("; ");
     return waiting("PoolNotReady", `${name} cannot be used: ${mistakes}`);
   }
-  if (!offer?.address) {
-    const { used = 0, contended = false } = offer ?? {};
-    const message = `${name} has no free address, ${used} are in use; add to its spec.addresses`;
-    return { ...waiting("PoolExhausted", message), ...(contended ? { after: lookAgainMs } : {}) };
-  }
-  const text = formatAddress(offer.address);
+  if (offer?.kind !== "given") return offer ? refusal(name, terms, offer) : nothing;
+  const text = terms.text(offer.value);
   return {
-    actions: [{ do: "allocate address", address: offer.address, text }],
+    actions: [{ do: "allocate address", value: offer.value, text }],
     conditions: [ready("True", "AddressAllocated", `${text} from ${name}`)],
   };
 }
 
-/** After how long a claim looks again for an address that another tried for: nothing tells when a try comes to nothing. */
-const lookAgainMs = 2_000;
+function refusal(
+  name: string,
+  terms: Terms,
+  offer: Exclude<NonNullable<ClaimSeen["offer"]>, { kind: "given" }>,
+): Plan<ClaimAction> {
+  switch (offer.kind) {
+    case "exhausted":
+      return waiting("PoolExhausted", `${name} ${shortage(terms, offer)}; add to its ${terms.field}`);
+    case "over quota": {
+      const { group, held, limit } = offer;
+      const message = `${group} holds ${held} of the ${limit} that ${name} allows it; release one, or raise the pool's quota`;
+      return waiting("AllocationFailed", message);
+    }
+    case "bad wish": {
+      const message = `${JSON.stringify(offer.text)} in annotation ${wishAnnotation} is no address of ${name}`;
+      return waiting("AllocationFailed", message);
+    }
+    case "refused":
+      return waiting(
+        "AllocationFailed",
+        `the wished-for address of annotation ${wishAnnotation} ${why(name, offer)}`,
+      );
+  }
+}
+
+/** What stands in the way, for people; times are left out, as a condition that changes with every look helps nobody. */
+function shortage({ word }: Terms, { used, resting, reserved, setAside }: Shortage): string {
+  const ways = [
+    `${used} are in use`,
+    ...(resting > 0 ? [`${resting} rest after use`] : []),
+    ...(reserved > 0 ? [`${reserved} are reserved`] : []),
+    ...(setAside > 0 ? [`${setAside} are set aside for clusters`] : []),
+  ];
+  return `has no free ${word}, ${ways.join(", ")}`;
+}
+
+function why(name: string, { why: reason, until }: Extract<Answer, { kind: "refused" }>): string {
+  const end = until === undefined ? "" : ` until ${formatTime(until)}`;
+  switch (reason) {
+    case "outside":
+      return `is not among those that ${name} may give out`;
+    case "held":
+      return "is held by another claim";
+    case "resting":
+      return `rests after use${end}`;
+    case "reserved":
+      return `is reserved for another${end}`;
+    case "draining":
+      return "is being drained from the pool";
+    case "set aside":
+      return "is set aside for a cluster";
+  }
+}
 
 /** Whether releasing the claim releases this address: it is of this claim's name, and not another claim's by uid. */
 export function isHeldBy(address: IPAddress, claim: IPAddressClaim): boolean {

@@ -1,4 +1,4 @@
-import { Fault, isDeleting, setCondition, type Condition, type Plan, type ResourceStore } from "#core";
+import { Fault, isDeleting, sameJson, setCondition, type Condition, type Plan, type ResourceStore } from "#core";
 import { ipAddressClaim, type IPAddressClaim } from "#proto";
 import type { Seen } from "./observe.ts";
 import type { ClaimAction } from "./plan.ts";
@@ -49,6 +49,6 @@ export async function report(
 ): Promise<void> {
   const status = claimStatus(seen, plan, failure, now);
   if (seen.kind !== "claim" || status === undefined || status === seen.claim.status) return;
-  if (JSON.stringify(status) === JSON.stringify(seen.claim.status)) return;
-  await store.updateStatus(ipAddressClaim, { ...seen.claim, status });
+  if (sameJson(status, seen.round.claim.status)) return; // a server orders members its own way
+  await store.updateStatus(ipAddressClaim, { ...seen.round.claim, status });
 }

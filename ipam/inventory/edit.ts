@@ -1,10 +1,11 @@
 // What a pool's edit would bring, before it is made. Pure.
 import { isDeleting, keyText, type Problem } from "#core";
-import type { InClusterIPPool, Metal3IPPool } from "#proto";
-import { formatAddress, type Family } from "../address.ts";
-import { includes, intersect, subtract, type IntervalSet } from "../allocator/index.ts";
+import type { InClusterIPPool, InClusterPrefixPool, Metal3IPPool } from "#proto";
+import { formatAddress, parseAddress, type Family } from "../address.ts";
+import { intersect, subtract, type IntervalSet } from "../allocator/index.ts";
 import { metal3PoolProblems } from "../metal3/ranges.ts";
 import { poolProblems } from "../ranges.ts";
+import { isPrefixPool, type Pool } from "../words.ts";
 import { poolView } from "./pools.ts";
 import { isSamePool, pointerText, type Inventory, type KnownPool, type PoolPointer } from "./read.ts";
 
@@ -61,7 +62,7 @@ export function planEdit(after: KnownPool, inventory: Inventory): EditView {
     total: view.total,
     free: view.free,
     stranded: held
-      .filter(({ address }) => address && !includes(setOf(after, address.family), address.value))
+      .filter(({ address }) => address && !after.gives(address))
       .map(({ claim, key, object }) => ({
         claim: keyText({ ...key, name: claim }),
         address: object.spec.address,
@@ -81,12 +82,30 @@ function refusals(
     const former = (before?.object as Metal3IPPool | undefined)?.spec;
     return metal3PoolProblems((after.object as Metal3IPPool).spec, former, inUse);
   }
+  if (isPrefixPool(after.object as Pool)) return prefixProblems(after, before, inUse);
   return poolProblems((after.object as InClusterIPPool).spec, inUse);
+}
+
+function prefixProblems(
+  after: KnownPool,
+  before: KnownPool | undefined,
+  inUse: readonly string[],
+): readonly Problem[] {
+  if (after.problems.length > 0) return after.problems;
+  const length = (pool: KnownPool) => (pool.object as InClusterPrefixPool).spec.allocationPrefixLength;
+  if (before && length(before) !== length(after))
+    return [{ field: "spec.allocationPrefixLength", message: "cannot be modified; make another pool" }];
+  const lost = inUse.filter((text) => {
+    const address = parseAddress(text);
+    return !address || !after.gives(address);
+  });
+  const message = `must go on covering the prefixes in use: ${lost.join(", ")}`;
+  return lost.length > 0 ? [{ field: "spec.prefixes", message }] : [];
 }
 
 /** Only where the pool has one prefix and gateway for all; Metal3's entries have their own. */
 function stale(after: KnownPool, held: Inventory["addresses"]): string[] {
-  if (after.pointer.kind === "IPPool") return [];
+  if (after.pointer.kind === "IPPool" || isPrefixPool(after.object as Pool)) return [];
   const { prefix, gateway } = (after.object as InClusterIPPool).spec;
   return held
     .filter(({ object: { spec } }) => spec.prefix !== prefix || (spec.gateway ?? "") !== (gateway ?? ""))

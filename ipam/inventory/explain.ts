@@ -2,7 +2,6 @@
 import { isDeleting, keyText } from "#core";
 import { metal3IpamGroup, ipamGroup } from "#proto";
 import { formatAddress, parseAddress, type Address } from "../address.ts";
-import { includes } from "../allocator/index.ts";
 import { isPaused } from "../claim/observe.ts";
 import { capiClaimFinalizer, claimFinalizer } from "../metal3/words.ts";
 import { releaseAddress } from "../words.ts";
@@ -178,7 +177,7 @@ function addressFindings(
       "release all but the one whose machine runs",
     );
   }
-  if (!gives(pool, address))
+  if (!pool.gives(address))
     add(
       "note",
       `${pointerText(pool.pointer)} does not give out ${text} (any more)`,
@@ -202,7 +201,7 @@ function wishFindings({ wants, key }: KnownClaim, pool: KnownPool, inventory: In
       `the pool keeps ${formatAddress(kept)} for it, but it asks for ${text}`,
       "remove one of the two",
     );
-  else if (!gives(pool, wanted))
+  else if (!pool.gives(wanted))
     add(
       "stop",
       `${pointerText(pool.pointer)} does not give out ${text}`,
@@ -248,10 +247,6 @@ function hasOurFinalizer(finalizers: readonly string[] | undefined): boolean {
   return [releaseAddress, claimFinalizer, capiClaimFinalizer].some((each) => finalizers?.includes(each));
 }
 
-function gives({ sets }: KnownPool, { family, value }: Address): boolean {
-  return sets.some((each) => each.family === family && includes(each.set, value));
-}
-
 /** What is known of an address: who holds it, which pools it belongs to, and what it is to them. */
 export function explainAddress(address: Address, inventory: Inventory): Explanation {
   const text = formatAddress(address);
@@ -274,7 +269,7 @@ export function explainAddress(address: Address, inventory: Inventory): Explanat
       findings.push({ is: "note", text: `it is a gateway of ${name}: never given out` });
     else if (keeper !== undefined)
       findings.push({ is: "note", text: `${name} keeps it for claim ${keeper}` });
-    else if (gives(pool, address)) findings.push({ is: "ok", text: `${name} gives it out` });
+    else if (pool.gives(address)) findings.push({ is: "ok", text: `${name} gives it out` });
   }
   if (holders.length > 1)
     findings.push({

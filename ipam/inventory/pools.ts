@@ -1,7 +1,6 @@
 // How pools stand: what tables, heartbeats and metrics show. Pure.
 import { isDeleting } from "#core";
 import type { Problem } from "#core";
-import { includes, sizeOf } from "../allocator/index.ts";
 import { isSamePool, type Inventory, type KnownPool, type PoolPointer } from "./read.ts";
 
 export type PoolState = "ok" | "low" | "exhausted" | "wrong" | "paused" | "deleting";
@@ -33,11 +32,8 @@ export function poolView(pool: KnownPool, { addresses, claims }: Inventory): Poo
   const inUse = new Map<string, boolean>();
   for (const { address, pool: of } of addresses)
     if (address && isSamePool(of, pool.pointer))
-      inUse.set(
-        `${address.family} ${address.value}`,
-        pool.sets.some(({ family, set }) => family === address.family && includes(set, address.value)),
-      );
-  const total = pool.sets.reduce((sum, { set }) => sum + sizeOf(set), 0n);
+      inUse.set(`${address.family} ${address.value}`, pool.gives(address));
+  const { total } = pool;
   const within = [...inUse.values()].filter(Boolean).length;
   const free = total - BigInt(within);
   const waiting = claims.filter(

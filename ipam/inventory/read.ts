@@ -14,8 +14,7 @@ import {
 import {
   cluster,
   clusterNameLabel,
-  globalInClusterIPPool,
-  inClusterIPPool,
+  inClusterPoolKinds,
   ipAddress,
   ipAddressClaim,
   ipamGroup,
@@ -25,7 +24,6 @@ import {
   metal3IPPool,
   vsphereMachine,
   vsphereVM,
-  type InClusterIPPool,
   type IPAddress,
   type IPAddressClaim,
   type Metal3IPAddress,
@@ -33,11 +31,14 @@ import {
   type Metal3IPPool,
 } from "#proto";
 import { parseAddress, type Address, type Family } from "../address.ts";
-import { toSet, type IntervalSet } from "../allocator/index.ts";
+import { includes, networkOf, sizeOf, toSet, type IntervalSet } from "../allocator/index.ts";
 import { isPaused } from "../claim/observe.ts";
 import { metal3Ranges } from "../metal3/ranges.ts";
 import { reservedAnnotation, wantedAnnotation } from "../metal3/words.ts";
-import { poolRanges } from "../ranges.ts";
+import { wishAnnotation } from "../policy.ts";
+import { prefixRanges } from "../prefixes.ts";
+import { poolTerms } from "../terms.ts";
+import { isPrefixPool, type Pool } from "../words.ts";
 
 /** A pool as claims name it. */
 export interface PoolPointer {
@@ -53,7 +54,11 @@ export interface KnownPool {
   readonly object: Resource;
   readonly paused: boolean;
   readonly deleting: boolean;
-  /** What it gives out, by family; kept addresses of Metal3's pools count. Empty where it has mistakes. */
+  /** How many addresses (or prefixes) it gives out; 0 where it has mistakes. */
+  readonly total: bigint;
+  /** Whether it gives this one out. */
+  readonly gives: (address: Address) => boolean;
+  /** The addresses it gives out, by family; kept ones of Metal3's pools and all of a prefix count. Empty where it has mistakes. */
   readonly sets: readonly { readonly family: Family; readonly set: IntervalSet }[];
   /** Claim name to address. */
   readonly kept: ReadonlyMap<string, Address>;
@@ -107,24 +112,19 @@ export async function readInventory(store: ResourceStore, signal?: AbortSignal):
         throw error;
       },
     );
-  const [own, global, metal3, claims, metal3Claims, addresses, metal3Addresses, clusters] = await Promise.all(
-    [
-      list(inClusterIPPool),
-      list(globalInClusterIPPool),
-      list(metal3IPPool),
-      list(ipAddressClaim),
-      list(metal3IPClaim),
-      list(ipAddress),
-      list(metal3IPAddress),
-      list(cluster),
-    ],
-  );
+  const [inCluster, metal3, claims, metal3Claims, addresses, metal3Addresses, clusters] = await Promise.all([
+    Promise.all(
+      inClusterPoolKinds.map(async (kind) => (await list(kind)).map((pool) => knownPool(kind, pool as Pool))),
+    ),
+    list(metal3IPPool),
+    list(ipAddressClaim),
+    list(metal3IPClaim),
+    list(ipAddress),
+    list(metal3IPAddress),
+    list(cluster),
+  ]);
   return {
-    pools: [
-      ...own.map((pool) => knownPool(inClusterIPPool, pool)),
-      ...global.map((pool) => knownPool(globalInClusterIPPool, pool)),
-      ...metal3.map(knownMetal3Pool),
-    ],
+    pools: [...inCluster.flat(), ...metal3.map(knownMetal3Pool)],
     claims: [...claims.map(knownClaim), ...metal3Claims.map(knownMetal3Claim)],
     addresses: [...addresses.map(knownAddress), ...metal3Addresses.map(knownMetal3Address)],
     clusters: clusters.map((each) => ({ key: keyFor(each), paused: !!each.spec.paused || isPaused(each) })),
@@ -132,19 +132,37 @@ export async function readInventory(store: ResourceStore, signal?: AbortSignal):
 }
 
 /** Pure. */
-export function knownPool(kind: Kind, object: InClusterIPPool): KnownPool {
-  const meant = poolRanges(object.spec);
+export function knownPool(kind: Kind, object: Pool): KnownPool {
+  const terms = poolTerms(object);
   const gateway = object.spec.gateway ? parseAddress(object.spec.gateway) : undefined;
-  return {
+  const isPrefixes = isPrefixPool(object);
+  const common = {
     pointer: { kind: kind.kind, group: ipamGroup, ...keyFor(object) },
     object,
     ...standing(object),
-    sets: meant.kind === "ranges" ? [{ family: meant.family, set: meant.allocatable }] : [],
-    kept: new Map(),
-    gateways: gateway ? [gateway] : [],
-    problems: meant.kind === "wrong" ? meant.problems : [],
-    text: object.spec.addresses,
+    kept: new Map<string, Address>(),
+    gateways: gateway && !isPrefixes ? [gateway] : [],
+    text: isPrefixPool(object) ? object.spec.prefixes : object.spec.addresses,
   };
+  if (terms.kind === "wrong")
+    return { ...common, total: 0n, gives: () => false, sets: [], problems: terms.problems };
+  const { family, universe } = terms;
+  const set = isPrefixPool(object) ? networksOf(object) : universe;
+  return {
+    ...common,
+    total: sizeOf(universe),
+    gives: (address) => address.family === family && includes(set, address.value),
+    sets: [{ family, set }],
+    problems: [],
+  };
+}
+
+/** The addresses of all blocks that a prefix pool gives out. */
+function networksOf(pool: Extract<Pool, { spec: { prefixes: unknown } }>): IntervalSet {
+  const ranges = prefixRanges(pool.spec);
+  if (ranges.kind === "wrong") return [];
+  const of = (block: bigint) => networkOf(block, ranges.length, 128);
+  return toSet(ranges.blocks.map(({ low, high }) => ({ low: of(low).low, high: of(high).high })));
 }
 
 /** Pure. */
@@ -163,14 +181,17 @@ export function knownMetal3Pool(object: Metal3IPPool): KnownPool {
             .filter((address) => address.family === family)
             .map(({ value }) => ({ low: value, high: value })),
         ]);
+  const sets = ([4, 6] as const)
+    .map((family) => ({ family, set: ofFamily(family) }))
+    .filter(({ set }) => set.length > 0);
   const gateways = [spec.gateway, ...(spec.pools ?? []).map(({ gateway }) => gateway)];
   return {
     pointer: { kind: metal3IPPool.kind, group: metal3IpamGroup, ...keyFor(object) },
     object,
     ...standing(object),
-    sets: ([4, 6] as const)
-      .map((family) => ({ family, set: ofFamily(family) }))
-      .filter(({ set }) => set.length > 0),
+    total: sets.reduce((sum, { set }) => sum + sizeOf(set), 0n),
+    gives: ({ family, value }) => sets.some((each) => each.family === family && includes(each.set, value)),
+    sets,
     kept,
     gateways: gateways.flatMap((text) => (text ? (parseAddress(text) ?? []) : [])),
     problems: meant.kind === "wrong" ? meant.problems : [],
@@ -193,7 +214,7 @@ function knownClaim(object: IPAddressClaim): KnownClaim {
     key: keyFor(object),
     pool: pointerOf(object, poolRef),
     cluster: clusterName ?? object.metadata.labels?.[clusterNameLabel],
-    wants: object.metadata.annotations?.[wantedAnnotation],
+    wants: object.metadata.annotations?.[poolRef.apiGroup === ipamGroup ? wishAnnotation : wantedAnnotation],
     bound: object.status?.addressRef?.name,
     reason: ready?.reason,
     message: ready?.message,

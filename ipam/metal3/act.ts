@@ -31,9 +31,9 @@ import {
   type Metal3IPClaim,
   type Metal3IPPool,
 } from "#proto";
-import { addressDigits, formatAddress, type Address } from "../address.ts";
+import { formatAddress, type Address } from "../address.ts";
 import { withOwners } from "../claim/act.ts";
-import type { Reservations } from "../reservation.ts";
+import { digitsOf, type Reservations } from "../reservation.ts";
 import { addressesOnPool, flavours, type Metal3Seen, type SeenAddress, type SeenClaim } from "./observe.ts";
 import type { Grant, Metal3Action, Verdict } from "./plan.ts";
 import { addressName, poolFinalizer, poolText, provider, providerLabel } from "./words.ts";
@@ -101,7 +101,7 @@ async function give(deps: Metal3ActDeps, seen: Metal3Seen, grants: readonly Gran
   const won = new Map<Grant, Lease>();
   let lost = 0;
   await each(grants, async (grant) => {
-    const lease = await reservations.win({ key }, pool, grant.claim.object, grant.address);
+    const lease = await reservations.win({ key }, pool, grant.claim.object, grant.address.value);
     if (lease) won.set(grant, lease);
     else lost++;
   });
@@ -114,7 +114,7 @@ async function give(deps: Metal3ActDeps, seen: Metal3Seen, grants: readonly Gran
     const { uid, name } = claim.object.metadata;
     // Another process serves this very claim with another address: both step back (a name stands for the address, not the claim).
     const isContested = rivals.some(
-      ({ claimUid, digits }) => claimUid === uid && digits !== addressDigits(address),
+      ({ claimUid, digits }) => claimUid === uid && digits !== digitsOf(address.value),
     );
     const isTaken = taken.has(formatAddress(address)) || served.has(`${claim.flavour} ${name}`);
     if (isContested || isTaken || !(await make(deps, seen, pool, grant))) lost++;

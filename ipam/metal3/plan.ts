@@ -8,9 +8,10 @@
 //   P5. An address goes once: to the claim that holds its reservation, else to the first that may have it.
 import { hasFinalizer, isDeleting, isOwnedBy, ownerOf, type Plan } from "#core";
 import { clusterNameLabel, type IPAddressClaim, type Metal3IPClaim } from "#proto";
-import { addressDigits, formatAddress, parseAddress, type Address } from "../address.ts";
+import { formatAddress, parseAddress, type Address } from "../address.ts";
 import { isPaused } from "../claim/observe.ts";
 import { FreeIndex, includes, randomBelow } from "../allocator/index.ts";
+import { digitsOf } from "../reservation.ts";
 import { flavours, type Metal3Seen, type SeenAddress, type SeenClaim } from "./observe.ts";
 import { isAllocatable, metal3Ranges, rangeOf, type Metal3Range, type Metal3Ranges } from "./ranges.ts";
 import { poolFinalizer, poolText, provider, providerLabel, reservedAnnotation } from "./words.ts";
@@ -197,7 +198,7 @@ class Round {
         reason: "PoolExhausted",
         message: `${text} of ${pool} is in use by claim ${holder.claim}; it is given when that is deleted`,
       };
-    const rival = this.#seen.reservations.find(({ digits }) => digits === addressDigits(address));
+    const rival = this.#seen.reservations.find(({ digits }) => digits === digitsOf(address.value));
     const isRival = rival !== undefined && rival.claimUid !== claim.object.metadata.uid;
     if (isRival || !(this.#free?.reserve(address) ?? true)) {
       this.#comeBack(2_000);

@@ -1,82 +1,148 @@
-// A pool: held by a finalizer while addresses of it are in use, with counters in its status. One controller per kind of pool.
+// A pool: held by a finalizer while addresses of it are in use, with counters and conditions in its status. One controller per kind.
 import {
   ensureFinalizer,
   Fault,
   hasFinalizer,
   isDeleting,
   keyOf,
+  keyText,
   removeFinalizer,
   steps,
+  timestamp,
   type Clock,
   type Controller,
   type Follow,
-  type Key,
   type Kind,
   type Logger,
+  type NearStore,
   type Plan,
   type ResourceStore,
 } from "#core";
-import { ipAddress, ipAddressClaim, type IPAddress } from "#proto";
-import { addressDigits, parseAddress } from "../address.ts";
-import { roomOf, type Room } from "../capacity.ts";
-import { addressesOf } from "../in-use.ts";
+import { ipAddress, type IPAddress } from "#proto";
+import type { Books } from "../books.ts";
 import { isPaused } from "../claim/observe.ts";
-import { poolRanges } from "../ranges.ts";
+import { addressesOf } from "../in-use.ts";
+import { poolPolicy } from "../policy.ts";
 import type { Reservation, Reservations } from "../reservation.ts";
+import type { PoolTerms } from "../terms.ts";
 import { placeOf, poolName, poolPlace, protectPool, type Pool, type PoolPlace } from "../words.ts";
-
-/** A reservation lives for a moment; one this old was probably left behind. Removing one too early would be harmless (V2). */
-const staleAfterMs = 60_000;
+import { staleReservations } from "./stale.ts";
+import { differs, poolStatus, type PoolView } from "./status.ts";
+import { WriteBudget } from "./write-budget.ts";
 
 export interface PoolSeen {
   readonly pool: Pool;
   readonly place: PoolPlace;
-  readonly inUse: readonly IPAddress[];
+  readonly terms: PoolTerms;
+  readonly view: PoolView;
+  /** IPAddresses of a pool that is being deleted, looked at afresh. */
+  readonly inUse: number;
   /** Reservations that no longer serve: their claim is gone or has an address, or an IPAddress bears what they hold. */
   readonly stale: readonly Reservation[];
+  /** For how long no status is written: many changes share one. */
+  readonly restMs: number;
 }
 
 export type PoolAction =
   { readonly do: "protect pool" } | { readonly do: "let pool go" } | { readonly do: "sweep reservations" };
 
 /** What to do about a pool. Pure. */
-export function planPool({ pool, inUse, stale }: PoolSeen): Plan<PoolAction> {
+export function planPool({ pool, inUse, stale, restMs }: PoolSeen): Plan<PoolAction> {
   if (isPaused(pool)) return { actions: [], conditions: [] };
   const actions: PoolAction[] = [];
   if (stale.length > 0) actions.push({ do: "sweep reservations" });
   if (!isDeleting(pool)) {
     if (!hasFinalizer(pool, protectPool)) actions.push({ do: "protect pool" });
-  } else if (inUse.length === 0 && hasFinalizer(pool, protectPool)) actions.push({ do: "let pool go" });
-  return { actions, conditions: [] };
+  } else if (inUse === 0 && hasFinalizer(pool, protectPool)) actions.push({ do: "let pool go" });
+  return { actions, conditions: [], ...(restMs > 0 ? { after: restMs } : {}) };
 }
 
-/** The counters for the pool's status; undefined where its text has no meaning. Pure. */
-export function poolCounters({ pool, inUse }: PoolSeen): Room | undefined {
-  const ranges = poolRanges(pool.spec);
-  return ranges.kind === "ranges" ? roomOf(ranges, inUse) : undefined;
+export interface PoolDeps {
+  /** Answers from copies where it may. */
+  readonly store: NearStore;
+  /** Answers from what was written. */
+  readonly truth: ResourceStore;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly books: Books;
+  readonly reservations: Reservations;
+  readonly serves: (pool: Pool) => boolean;
 }
 
-export function poolController(
-  deps: {
-    readonly store: ResourceStore;
-    readonly clock: Clock;
-    readonly log: Logger;
-    readonly reservations: Reservations;
-  },
-  kind: Kind<Pool>,
-): Controller {
-  const { store, clock, reservations } = deps;
+/** How often a pool's reservations are looked over. */
+const sweepEveryMs = 60_000;
+
+export function poolController(deps: PoolDeps, kind: Kind<Pool>): Controller {
+  const { store, truth, clock, books, reservations } = deps;
   const name = `ipam-${kind.plural}`;
+  const budgets = new Map<string, WriteBudget>();
+  const sweptAt = new Map<string, number>();
+  /** The server's schema has no place for conditions: it leaves them out. */
+  let prunes = false;
+
+  async function observe(pool: Pool, signal: AbortSignal): Promise<PoolSeen> {
+    const place = placeOf(kind, pool);
+    const text = keyText(place.key);
+    const now = clock.now();
+    const terms = books.shape(place, pool);
+    const book = books.of(place);
+    const counts = book.counts();
+    const problems = terms.kind === "terms" ? poolPolicy(pool, terms).problems : [];
+    const view: PoolView = { terms, counts, oddities: () => book.oddities(), problems };
+    const inUse = isDeleting(pool) ? (await addressesOf(truth, place, signal)).length : counts.used;
+    const isSwept = now - (sweptAt.get(text) ?? -Infinity) < sweepEveryMs;
+    if (!isSwept) sweptAt.set(text, now);
+    const stale = isSwept ? [] : await staleReservations(truth, reservations, place, pool, now, signal);
+    const isDue = differs(pool, wanted(pool, view));
+    const restMs = isDue ? (budgets.get(text)?.restMs(now) ?? 0) : 0;
+    return { pool, place, terms, view, inUse, stale, restMs };
+  }
+
+  function wanted(pool: Pool, view: PoolView) {
+    return poolStatus(pool, view, { now: timestamp(clock), conditions: !prunes });
+  }
+
+  async function report(
+    { pool, place, terms, view, restMs }: PoolSeen,
+    plan: Plan<PoolAction>,
+  ): Promise<void> {
+    if (isPaused(pool) || plan.actions.some((action) => action.do === "let pool go")) return;
+    const text = keyText(place.key);
+    // Read again: the finalizer may have been written since.
+    const fresh = await store.get(kind, place.key);
+    if (fresh?.metadata.uid === pool.metadata.uid && restMs === 0) {
+      const status = wanted(fresh, view);
+      if (differs(fresh, status)) {
+        const budget = budgets.get(text) ?? new WriteBudget();
+        budgets.set(text, budget);
+        budget.spend(clock.now());
+        const written = await store.updateStatus(kind, { ...fresh, status });
+        if (!written.status?.conditions) prunes = true;
+      }
+    }
+    if (terms.kind === "terms") return;
+    const mistakes = terms.problems.map(({ field, message }) => `${field} ${message}`).join("; ");
+    throw new Fault("Invalid", `${poolName(place)} cannot be used: ${mistakes}`, {
+      problems: terms.problems,
+    });
+  }
+
   return {
     name,
-    kind,
+    kind: kind as unknown as Kind,
     follows: [followAddresses(kind)],
+    begin(means) {
+      store.follow(kind, means.cache(kind));
+    },
     reconciler: steps<PoolSeen, PoolAction>(
       {
-        observe: (key, signal) => observe(store, reservations, kind, key, clock.now(), signal),
+        async observe(key, signal) {
+          const pool = await store.get(kind, key, signal);
+          return pool && deps.serves(pool) ? observe(pool, signal) : undefined;
+        },
         plan: planPool,
         act: (seen, action) => act(store, reservations, seen, action),
-        report: (seen, plan) => report(store, seen, plan),
+        report: (seen, plan) => report(seen, plan),
       },
       { clock, log: deps.log.child({ controller: name }) },
     ),
@@ -85,41 +151,12 @@ export function poolController(
 
 function followAddresses(kind: Kind<Pool>): Follow {
   return {
-    kind: ipAddress,
+    kind: ipAddress as unknown as Kind,
     affects: (address) => {
       const place = poolPlace(address as IPAddress);
       return place?.kind === kind ? [place.key] : [];
     },
   };
-}
-
-async function observe(
-  store: ResourceStore,
-  reservations: Reservations,
-  kind: Kind<Pool>,
-  key: Key,
-  now: number,
-  signal: AbortSignal,
-): Promise<PoolSeen | undefined> {
-  const pool = await store.get(kind, key, signal);
-  if (!pool) return undefined;
-  const place = placeOf(kind, pool);
-  const inUse = await addressesOf(store, place, signal);
-  const borne = new Set(
-    inUse.flatMap(({ spec }) => {
-      const address = parseAddress(spec.address);
-      return address ? [addressDigits(address)] : [];
-    }),
-  );
-  const stale: Reservation[] = [];
-  for (const reservation of await reservations.of(place, pool, signal)) {
-    if (now - Date.parse(reservation.lease.metadata.creationTimestamp) < staleAfterMs) continue;
-    const claim = await store.get(ipAddressClaim, reservation.claim, signal);
-    const isGone = claim?.metadata.uid !== reservation.claimUid;
-    const isBound = (await store.get(ipAddress, reservation.claim, signal)) !== undefined;
-    if (isGone || isBound || borne.has(reservation.digits)) stale.push(reservation);
-  }
-  return { pool, place, inUse, stale };
 }
 
 async function act(
@@ -139,27 +176,4 @@ async function act(
       for (const { lease } of stale) await reservations.remove(lease);
       return;
   }
-}
-
-async function report(store: ResourceStore, seen: PoolSeen, plan: Plan<PoolAction>): Promise<void> {
-  const { pool, place } = seen;
-  if (isPaused(pool) || plan.actions.some((action) => action.do === "let pool go")) return;
-  const counters = poolCounters(seen);
-  if (!counters) {
-    const ranges = poolRanges(pool.spec);
-    const problems = ranges.kind === "wrong" ? ranges.problems : [];
-    const mistakes = problems.map(({ field, message }) => `${field} ${message}`).join("; ");
-    throw new Fault("Invalid", `${poolName(place)} cannot be used: ${mistakes}`, { problems });
-  }
-  const have = pool.status?.ipAddresses;
-  const { total, used, free, outOfRange } = counters;
-  if (have?.total === total && have.used === used && have.free === free && have.outOfRange === outOfRange)
-    return;
-  // Read again: the finalizer may have been written since.
-  const fresh = await store.get(place.kind, place.key);
-  if (fresh?.metadata.uid !== pool.metadata.uid) return;
-  await store.updateStatus(place.kind, {
-    ...fresh,
-    status: { ...fresh.status, ipAddresses: { ...counters } },
-  });
 }

@@ -4,7 +4,12 @@ import { cluster } from "./cluster.ts";
 import { gateway } from "./gateway.ts";
 import * as core from "./core.ts";
 import { ipAddress, ipAddressClaim } from "./ip-address.ts";
-import { globalInClusterIPPool, inClusterIPPool } from "./ip-pool.ts";
+import {
+  globalInClusterIPPool,
+  globalInClusterPrefixPool,
+  inClusterIPPool,
+  inClusterPrefixPool,
+} from "./ip-pool.ts";
 import { kubeadmConfig, kubeadmConfigTemplate } from "./kubeadm-config.ts";
 import { kubeadmControlPlane } from "./kubeadm-control-plane.ts";
 import { machine } from "./machine.ts";
@@ -52,7 +57,14 @@ export const clusterApiKinds: readonly Kind[] = [
   vsphereVM,
 ];
 
-export const ipamKinds: readonly Kind[] = [ipAddressClaim, ipAddress, inClusterIPPool, globalInClusterIPPool];
+export const inClusterPoolKinds: readonly Kind[] = [
+  inClusterIPPool,
+  globalInClusterIPPool,
+  inClusterPrefixPool,
+  globalInClusterPrefixPool,
+];
+
+export const ipamKinds: readonly Kind[] = [ipAddressClaim, ipAddress, ...inClusterPoolKinds];
 
 /** Kinds of Metal3's IPAM, which our IPAM serves as well. */
 export const metal3Kinds: readonly Kind[] = [metal3IPPool, metal3IPClaim, metal3IPAddress];
@@ -76,6 +88,7 @@ export const moveKinds: readonly Kind[] = [
   core.secret,
   core.configMap,
   inClusterIPPool,
+  inClusterPrefixPool,
   cluster,
   vsphereCluster,
   vsphereMachineTemplate,

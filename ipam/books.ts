@@ -1,0 +1,77 @@
+// The books of all pools of one process, kept by what the store tells.
+import { keyText, type Clock, type Key, type Means } from "#core";
+import { ipAddress, type IPAddress } from "#proto";
+import { PoolBook } from "./book.ts";
+import { poolTerms, type PoolTerms } from "./terms.ts";
+import { placeOf, placeText, poolKinds, poolPlace, type Pool, type PoolPlace } from "./words.ts";
+
+export class Books {
+  readonly #clock: Clock;
+  readonly #random: () => number;
+  readonly #books = new Map<string, PoolBook>();
+  /** Which book a claim was offered something from. */
+  readonly #offered = new Map<string, PoolBook>();
+  readonly #terms = new WeakMap<Pool, PoolTerms>();
+  #wake: (claim: Key) => void = () => {};
+
+  constructor(deps: { readonly clock: Clock; readonly random: () => number }) {
+    this.#clock = deps.clock;
+    this.#random = deps.random;
+  }
+
+  /** Follows IPAddresses and pools from now on; `wake` asks for a round of a claim. */
+  begin(means: Means): void {
+    this.#wake = (claim) => means.wake(claim);
+    means.cache(ipAddress).subscribe(({ type, object }) => this.#address(type === "Deleted", object));
+    for (const kind of poolKinds)
+      means.cache(kind).subscribe(({ type, object }) => {
+        if (type !== "Deleted") this.shape(placeOf(kind, object), object);
+      });
+    means.signal.addEventListener("abort", () => this.#books.forEach((book) => book.stop()), { once: true });
+  }
+
+  of(place: PoolPlace): PoolBook {
+    const text = placeText(place);
+    let book = this.#books.get(text);
+    if (!book) {
+      const wake = (claim: Key) => this.#wake(claim);
+      this.#books.set(text, (book = new PoolBook({ clock: this.#clock, random: this.#random, wake })));
+    }
+    return book;
+  }
+
+  /** The terms of a pool, read once per version of it; its book follows them. */
+  shape(place: PoolPlace, pool: Pool): PoolTerms {
+    let terms = this.#terms.get(pool);
+    if (!terms) this.#terms.set(pool, (terms = poolTerms(pool)));
+    if (terms.kind === "terms") this.of(place).shape(pool, terms);
+    return terms;
+  }
+
+  /** The claim was offered something by that pool. */
+  offered(claim: Key, place: PoolPlace): void {
+    this.#offered.set(keyText(claim), this.of(place));
+  }
+
+  /** The claim's round has ended: what it was offered and did not take is free again, unless that is not certain. */
+  settle(claim: Key, waits: boolean): void {
+    this.#offered.get(keyText(claim))?.settle(keyText(claim), waits);
+  }
+
+  /** The claim is gone, and so is its IPAddress. */
+  forget(claim: Key): void {
+    const text = keyText(claim);
+    const book = this.#offered.get(text);
+    if (!book) return;
+    this.#offered.delete(text);
+    book.cancel(text);
+    book.settle(text, false);
+  }
+
+  #address(isGone: boolean, address: IPAddress): void {
+    const place = poolPlace(address);
+    if (!place) return;
+    if (isGone) this.of(place).gone(address);
+    else this.of(place).see(address);
+  }
+}
