@@ -197,6 +197,40 @@ program
     await status(world, { ...options, context: options.context ?? context() });
   });
 
+const ip = program
+  .command("ip")
+  .description("addresses: pools, claims, why one waits, what a pool's edit would bring");
+const ipFlags = (command: Command) =>
+  command
+    .option("-n, --namespace <name>", "only this namespace")
+    .option("--kubeconfig <file>", "any cluster's API in place of the gateway's")
+    .option(...outputFlag)
+    .option(...contextFlag);
+type IpFlags = {
+  namespace?: string;
+  kubeconfig?: string;
+  output: never;
+  context?: string;
+};
+const ipOptions = <O extends IpFlags>(options: O) => ({ ...options, context: options.context ?? context() });
+
+ipFlags(ip.command("pools").description("pools of all kinds: how many addresses, how many free")).action(
+  async (options: IpFlags) => (await import("./commands/ip.ts")).ipPools(world, ipOptions(options)),
+);
+ipFlags(ip.command("claims").description("claims of all kinds: their addresses, or what they wait for"))
+  .option("--pool <name>", "only those on pools of this name")
+  .option("--waiting", "only those without an address")
+  .action(async (options: IpFlags & { pool?: string; waiting?: boolean }) =>
+    (await import("./commands/ip.ts")).ipClaims(world, ipOptions(options)),
+  );
+ipFlags(
+  ip
+    .command("explain <claim-or-address>")
+    .description("why a claim has its address or not; who has an address"),
+).action(async (what: string, options: IpFlags) =>
+  (await import("./commands/ip.ts")).ipExplain(world, what, ipOptions(options)),
+);
+
 try {
   await program.parseAsync(process.argv);
 } catch (error) {

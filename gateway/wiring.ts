@@ -22,7 +22,7 @@ import { fileLeadership } from "#core/controller/file-leadership.ts";
 import { keyFileSeal, type Seal } from "#core/store/seal.ts";
 import { kubeStore } from "#core/store/kube-store.ts";
 import { sqliteStore } from "#core/store/sqlite-store.ts";
-import { ipamControllers, poolRoom } from "#ipam";
+import { ipamControllers, metal3Controllers, poolRoom } from "#ipam";
 import { eventMigration, makeJet, sqliteEventShelf, type Pools, type StoredEvent } from "#jet";
 import { desiredClusterTopic } from "#proto";
 import type { Link } from "#tunnel";
@@ -128,7 +128,12 @@ export async function startGateway(
       },
     );
     await line.refresh(); // before the controllers: what they say from their first round on has a way to the plane
-    const controllers = [...ipamControllers({ store, clock, log }), ...jet.controllers];
+    const controllers = [
+      ...ipamControllers({ store, clock, log }),
+      // An API server of others may not have Metal3's CRDs; `pcg ipam run` serves them there.
+      ...(options.controlPlane.mode === "sandbox" ? metal3Controllers({ store, clock, log, random }) : []),
+      ...jet.controllers,
+    ];
     const running = runControllers({ store, clock, log, random }, controllers, signal);
     ending.wait(running.stopped);
 

@@ -3,6 +3,7 @@ import { nearStore, type Clock, type Controller, type Logger, type ResourceStore
 import { Books } from "./books.ts";
 import { claimController } from "./claim/index.ts";
 import { Looks } from "./looks.ts";
+import { metal3Controller } from "./metal3/index.ts";
 import { poolController } from "./pool/index.ts";
 import { Reservations } from "./reservation.ts";
 import { poolKinds } from "./words.ts";
@@ -36,9 +37,20 @@ export function ipamControllers(deps: IpamDeps): Controller[] {
   return [claimController(all), ...poolKinds.map((kind) => poolController(all, kind))];
 }
 
+/** The controllers that serve Metal3's IPPools. They need its three kinds in the store: on an API server, its CRDs. */
+export function metal3Controllers(deps: IpamDeps & { readonly random: () => number }): Controller[] {
+  const reservations = new Reservations(deps.store, deps.reservationNamespace ?? "kube-system");
+  return [metal3Controller({ ...deps, reservations })];
+}
+
 export * from "./capacity.ts";
 export { formatAddress, parseAddress, type Address, type Family } from "./address.ts";
 export { poolProblems, poolRanges, type PoolRanges } from "./ranges.ts";
 export { poolTerms, type PoolTerms, type Terms } from "./terms.ts";
 export * from "./allocator/index.ts";
 export { protectAddress, protectPool, releaseAddress } from "./words.ts";
+export { metal3PoolProblems, metal3Ranges, type Metal3Ranges } from "./metal3/ranges.ts";
+export * from "./inventory/index.ts";
+export { staticControllers, type StaticDeps, type VmPresence, type VmWitness } from "./static/index.ts";
+export { sayEvent, type Saying } from "./events.ts";
+export type { GuestAddress } from "./guests.ts";

@@ -9,9 +9,24 @@
 //   V5. An IPAddress made for a claim that was released meanwhile goes at once: its maker looks at the claim after making it, and who
 //       releases a claim looks for such an IPAddress after releasing it. Until then it may bear the address of a living claim's; no
 //       claim names it.
-import { Fault, isFault, keyText, leases, listAll, matchLabels, type Lease, type ResourceStore } from "#core";
-import { namespace, type IPAddressClaim } from "#proto";
-import type { Pool, PoolPlace } from "./words.ts";
+import {
+  Fault,
+  isFault,
+  keyText,
+  leases,
+  listAll,
+  matchLabels,
+  type Key,
+  type Lease,
+  type Resource,
+  type ResourceStore,
+} from "#core";
+import { namespace } from "#proto";
+
+/** Where a pool of any kind is: without a namespace when it is cluster-scoped. */
+interface PoolPlace {
+  readonly key: Key;
+}
 
 export interface Reservation {
   readonly lease: Lease;
@@ -36,7 +51,7 @@ export class Reservations {
   }
 
   /** Holds the address for the claim, also where it held it already. Undefined: it is held for another. */
-  async win(place: PoolPlace, pool: Pool, claim: IPAddressClaim, value: bigint): Promise<Lease | undefined> {
+  async win(place: PoolPlace, pool: Resource, claim: Resource, value: bigint): Promise<Lease | undefined> {
     const inNamespace = this.#namespace(place);
     const name = reservationName(pool, value);
     const { namespace: claimNamespace = "", name: claimName, uid } = claim.metadata;
@@ -63,7 +78,7 @@ export class Reservations {
   }
 
   /** All reservations of a pool. */
-  async of(place: PoolPlace, pool: Pool, signal?: AbortSignal): Promise<readonly Reservation[]> {
+  async of(place: PoolPlace, pool: Resource, signal?: AbortSignal): Promise<readonly Reservation[]> {
     const options = {
       namespace: this.#namespace(place),
       labels: matchLabels({ [poolLabel]: pool.metadata.uid }),
@@ -106,7 +121,7 @@ export class Reservations {
 }
 
 /** V3: "ip-<pool uid>-<32 hex digits>". Pure. */
-export function reservationName(pool: Pool, value: bigint): string {
+export function reservationName(pool: Resource, value: bigint): string {
   return `ip-${pool.metadata.uid.toLowerCase()}-${digitsOf(value)}`;
 }
 

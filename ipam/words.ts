@@ -11,6 +11,8 @@ import {
 
 export const releaseAddress = "ipam.cluster.x-k8s.io/ReleaseAddress";
 export const protectAddress = "ipam.cluster.x-k8s.io/ProtectAddress";
+/** On claims of ours for machines: the address stays given until the VM is gone, though the claim was deleted. */
+export const holdAddress = "ipam.pcg.dev/HoldAddress";
 export const protectPool = "ipam.cluster.x-k8s.io/ProtectPool";
 
 export type Pool = InClusterIPPool | InClusterPrefixPool;

@@ -2,13 +2,15 @@
 // The CRDs of CAPI and CAPV are not made here: a real API server gets them from upstream, and a sandbox serves the kinds directly.
 import { stringify } from "yaml";
 import { groupResource, type Kind, type PrinterColumn } from "#core";
-import { inClusterPoolKinds, ipamKinds, ownKinds } from "./kinds/all.ts";
-import { ipamGroup } from "./index.ts";
+import { inClusterPoolKinds, ipamKinds, metal3Kinds, ownKinds } from "./kinds/all.ts";
+import { ipamGroup, metal3IpamGroup } from "./index.ts";
 
 type Json = Record<string, unknown>;
 
 /** File name in proto/generated/crds → text. The same kinds always give the same bytes. */
-export function generateCrds(kinds: readonly Kind[] = [...ownKinds, ...ipamKinds]): Map<string, string> {
+export function generateCrds(
+  kinds: readonly Kind[] = [...ownKinds, ...ipamKinds, ...metal3Kinds],
+): Map<string, string> {
   const head = "# Made by `npm run generate` from proto/kinds; do not edit.\n";
   return new Map(
     kinds.map((kind) => [
@@ -61,6 +63,12 @@ export function crdOf(kind: Kind): Json {
 
 /** Upstream's labels: which contract a version implements, and that a pool moves with its cluster. */
 function crdLabels(kind: Kind): Record<string, string> {
+  if (kind.group === metal3IpamGroup)
+    return {
+      "cluster.x-k8s.io/provider": "ipam-metal3",
+      "cluster.x-k8s.io/v1beta1": kind.version,
+      "clusterctl.cluster.x-k8s.io": "",
+    };
   if (kind.group !== ipamGroup) return {};
   const isPool = inClusterPoolKinds.some((pool) => pool.kind === kind.kind);
   return {

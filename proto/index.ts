@@ -16,6 +16,7 @@ export * from "./kinds/vsphere-cluster.ts";
 export * from "./kinds/vsphere-machine.ts";
 export * from "./kinds/ip-address.ts";
 export * from "./kinds/ip-pool.ts";
+export * from "./kinds/metal3.ts";
 export * from "./kinds/spectro-provisioning-agent.ts";
 export * from "./kinds/spectro-cluster.ts";
 export * from "./kinds/gateway.ts";

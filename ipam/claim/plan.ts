@@ -19,7 +19,7 @@ import { ipAddressClaim, type IPAddress, type IPAddressClaim, type PoolSpec } fr
 import type { Answer, Shortage } from "../allocator/index.ts";
 import { wishAnnotation } from "../policy.ts";
 import type { Terms } from "../terms.ts";
-import { isPrefixPool, poolName, protectAddress, releaseAddress } from "../words.ts";
+import { holdAddress, isPrefixPool, poolName, protectAddress, releaseAddress } from "../words.ts";
 import { isHalted, isPaused, type ClaimSeen, type OrphanSeen, type Seen } from "./observe.ts";
 
 export type ClaimAction =
@@ -60,6 +60,7 @@ function planOrphan({ address, since }: OrphanSeen, now: number): Plan<ClaimActi
 function planRelease(seen: ClaimSeen, now: number): Plan<ClaimAction> {
   const { claim, address, pool } = seen;
   if (!hasFinalizer(claim, releaseAddress) || isHalted(seen)) return nothing; // C3
+  if (hasFinalizer(claim, holdAddress)) return nothing; // its VM is there still (ipam/static)
   const restMs = pool && !isDeleting(pool) && !isPrefixPool(pool) ? graceMs(pool.spec) : 0;
   const leftMs = Date.parse(claim.metadata.deletionTimestamp ?? "") + restMs - now;
   const held = address && isHeldBy(address, claim) ? address : undefined;

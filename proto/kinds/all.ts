@@ -16,6 +16,7 @@ import { machine } from "./machine.ts";
 import { machineDeployment } from "./machine-deployment.ts";
 import { machineHealthCheck } from "./machine-health-check.ts";
 import { machineSet } from "./machine-set.ts";
+import { metal3IPAddress, metal3IPClaim, metal3IPPool } from "./metal3.ts";
 import { spa } from "./spectro-provisioning-agent.ts";
 import { spectroCluster } from "./spectro-cluster.ts";
 import { vsphereCluster } from "./vsphere-cluster.ts";
@@ -65,10 +66,19 @@ export const inClusterPoolKinds: readonly Kind[] = [
 
 export const ipamKinds: readonly Kind[] = [ipAddressClaim, ipAddress, ...inClusterPoolKinds];
 
+/** Kinds of Metal3's IPAM, which our IPAM serves as well. */
+export const metal3Kinds: readonly Kind[] = [metal3IPPool, metal3IPClaim, metal3IPAddress];
+
 export const ownKinds: readonly Kind[] = [spa, spectroCluster, gateway];
 
 /** Everything a gateway's or a workload's embedded store serves. */
-export const allKinds: readonly Kind[] = [...builtinKinds, ...clusterApiKinds, ...ipamKinds, ...ownKinds];
+export const allKinds: readonly Kind[] = [
+  ...builtinKinds,
+  ...clusterApiKinds,
+  ...ipamKinds,
+  ...metal3Kinds,
+  ...ownKinds,
+];
 
 /**
  * What makes up a cluster in its namespace and moves with it: every object of these kinds in `cluster-<uid>`.

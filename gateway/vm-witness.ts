@@ -1,0 +1,42 @@
+// What vCenter says of machines and their addresses, for ipam: is a VM gone before its address is given to another, and who uses what.
+import { Fault, type Logger } from "#core";
+import type { GuestAddress, VmWitness } from "#ipam";
+import { readAll, type VsphereClient } from "#vsphere";
+
+const paths = ["name", "config.template", "guest.ipAddress", "guest.net"] as const;
+
+/** Every VM with the addresses that its guest reports; templates are left out. */
+export async function guestAddresses(client: VsphereClient, signal?: AbortSignal): Promise<GuestAddress[]> {
+  const { rootFolder } = await client.session.content(signal);
+  const found = await readAll(client.session, rootFolder, "VirtualMachine", paths, signal);
+  return found
+    .filter(({ values }) => !values["config.template"])
+    .map(({ ref, values }) => {
+      const cards = (values["guest.net"] ?? []).flatMap(({ ipAddress }) => ipAddress ?? []);
+      const own = values["guest.ipAddress"];
+      return { vm: values.name ?? ref.value, addresses: [...new Set([...(own ? [own] : []), ...cards])] };
+    });
+}
+
+/** A witness over one vCenter. When vCenter does not answer nothing is known: addresses are kept. */
+export function vcenterWitness(client: VsphereClient, log: Logger): VmWitness {
+  return {
+    async presence({ name, addresses }, signal) {
+      try {
+        const guests = await guestAddresses(client, signal);
+        const isThere = guests.some(
+          (guest) => guest.vm === name || guest.addresses.some((address) => addresses.includes(address)),
+        );
+        return isThere ? "there" : "gone";
+      } catch (error) {
+        const fault = Fault.from(error);
+        if (fault.code === "Cancelled") throw fault;
+        log.warn("vCenter cannot say whether a machine is gone; its address is kept", {
+          vm: name,
+          error: fault,
+        });
+        return "unknown";
+      }
+    },
+  };
+}

@@ -1,0 +1,391 @@
+// What to do about a Metal3 pool and all that is on it, given everything we saw. Pure.
+//
+//   P1. A claim gets our finalizer before anything is given to it; what is held stays held until the claim is deleted.
+//   P2. Whoever came first is served first; a claim that cannot be served does not hold up the others, and is served when it can be.
+//   P3. Paused (pool, its cluster, the claim, its cluster) means: nothing is given and nothing taken back. A cluster that cannot be
+//       found stops giving only.
+//   P4. A claim that others still hold (a foreign finalizer) keeps its address, as with Metal3.
+//   P5. An address goes once: to the claim that holds its reservation, else to the first that may have it.
+import { hasFinalizer, isDeleting, isOwnedBy, ownerOf, type Plan } from "#core";
+import { clusterNameLabel, type IPAddressClaim, type Metal3IPClaim } from "#proto";
+import { formatAddress, parseAddress, type Address } from "../address.ts";
+import { isPaused } from "../claim/observe.ts";
+import { FreeIndex, includes, randomBelow } from "../allocator/index.ts";
+import { digitsOf } from "../reservation.ts";
+import { flavours, type Metal3Seen, type SeenAddress, type SeenClaim } from "./observe.ts";
+import { isAllocatable, metal3Ranges, rangeOf, type Metal3Range, type Metal3Ranges } from "./ranges.ts";
+import { poolFinalizer, poolText, provider, providerLabel, reservedAnnotation } from "./words.ts";
+
+/** An address for a claim, with what comes with it. */
+export interface Grant {
+  readonly claim: SeenClaim;
+  readonly address: Address;
+  readonly range: Metal3Range;
+}
+
+/** What a claim hears. */
+export type Verdict =
+  | { readonly kind: "bound"; readonly address: SeenAddress }
+  | { readonly kind: "waiting"; readonly reason: WaitReason; readonly message: string };
+export type WaitReason = "PoolNotReady" | "PoolExhausted" | "AllocationFailed";
+
+/** Each is for many at once, since each is a write for each of them. */
+export type Metal3Action =
+  /** Finalizer, labels and owner of the pool. */
+  | { readonly do: "mark pool" }
+  | { readonly do: "protect claims"; readonly claims: readonly SeenClaim[] }
+  /** Finalizer and owners of addresses that are there already. */
+  | { readonly do: "adopt addresses"; readonly pairs: readonly (readonly [SeenClaim, SeenAddress])[] }
+  | { readonly do: "release addresses"; readonly addresses: readonly SeenAddress[] }
+  | { readonly do: "let claims go"; readonly claims: readonly SeenClaim[] }
+  | { readonly do: "give addresses"; readonly grants: readonly Grant[] }
+  | { readonly do: "tell claims"; readonly verdicts: readonly (readonly [SeenClaim, Verdict])[] }
+  /** Leases that no longer serve. */
+  | { readonly do: "sweep reservations"; readonly uids: readonly string[] }
+  | { readonly do: "let pool go" };
+
+/** How long an address may be without its claim: tools that move or restore may bring the claim later. */
+const aloneMs = 600_000;
+
+export function planMetal3(seen: Metal3Seen, now: number): Plan<Metal3Action> {
+  const { pool } = seen;
+  if ((pool && isPaused(pool)) || seen.cluster === "paused") return { actions: [], conditions: [] }; // P3
+  const round = new Round(seen, now);
+  round.serveAll();
+  return round.plan();
+}
+
+class Round {
+  readonly #seen: Metal3Seen;
+  readonly #now: number;
+  readonly #ranges: Metal3Ranges | undefined;
+  readonly #free: FreePick | undefined;
+  readonly #byClaim = new Map<string, SeenAddress[]>();
+  readonly #holders = new Map<string, SeenAddress>();
+  readonly #protect: SeenClaim[] = [];
+  readonly #adopt: (readonly [SeenClaim, SeenAddress])[] = [];
+  readonly #release: SeenAddress[] = [];
+  readonly #letGo: SeenClaim[] = [];
+  readonly #give: Grant[] = [];
+  readonly #tell: (readonly [SeenClaim, Verdict])[] = [];
+  #after: number | undefined;
+
+  constructor(seen: Metal3Seen, now: number) {
+    this.#seen = seen;
+    this.#now = now;
+    const { pool, addresses, reservations, seed } = seen;
+    for (const address of addresses) {
+      const of = claimText(address.flavour, address.claim);
+      this.#byClaim.set(of, [...(this.#byClaim.get(of) ?? []), address]);
+      if (address.address) this.#holders.set(formatAddress(address.address), address);
+    }
+    if (!pool) return;
+    this.#ranges = metal3Ranges(pool.spec, pool.metadata.annotations?.[reservedAnnotation] === "true");
+    if (this.#ranges.kind !== "ranges") return;
+    const taken = [
+      ...addresses.flatMap(({ address }) => (address ? [address] : [])),
+      ...reservations.flatMap(({ digits }) => both(digits)),
+    ];
+    this.#free = new FreePick(
+      this.#ranges.ranges,
+      taken,
+      pool.spec.allocationStrategy === "random" ? seed : undefined,
+    );
+  }
+
+  serveAll(): void {
+    for (const claim of this.#seen.claims) {
+      if (claim.cluster === "paused") continue; // P3
+      if (isDeleting(claim.object)) this.#takeBack(claim);
+      else if (claim.cluster !== "missing" && this.#seen.cluster !== "missing") this.#serve(claim);
+    }
+    for (const address of this.#seen.addresses) this.#mindOrphan(address);
+  }
+
+  plan(): Plan<Metal3Action> {
+    const { pool } = this.#seen;
+    const actions: Metal3Action[] = [];
+    const some = (list: readonly unknown[], action: Metal3Action) => list.length > 0 && actions.push(action);
+    if (pool && !isDeleting(pool) && !isMarked(this.#seen)) actions.push({ do: "mark pool" });
+    const stale = this.#stale();
+    some(stale, { do: "sweep reservations", uids: stale });
+    some(this.#protect, { do: "protect claims", claims: this.#protect });
+    some(this.#adopt, { do: "adopt addresses", pairs: this.#adopt });
+    some(this.#release, { do: "release addresses", addresses: this.#release });
+    some(this.#letGo, { do: "let claims go", claims: this.#letGo });
+    some(this.#tell, { do: "tell claims", verdicts: this.#tell });
+    some(this.#give, { do: "give addresses", grants: this.#give });
+    const isUnused = this.#seen.addresses.every((each) => this.#release.includes(each));
+    if (pool && isDeleting(pool) && isUnused && hasFinalizer(pool, poolFinalizer))
+      actions.push({ do: "let pool go" });
+    return { actions, conditions: [], ...(this.#after === undefined ? {} : { after: this.#after }) };
+  }
+
+  #takeBack(claim: SeenClaim): void {
+    const { claimFinalizer } = flavours[claim.flavour];
+    if (!hasFinalizer(claim.object, claimFinalizer)) return;
+    if (claim.object.metadata.finalizers?.some((each) => each !== claimFinalizer)) return; // P4
+    this.#release.push(...this.#heldBy(claim));
+    this.#letGo.push(claim);
+  }
+
+  #serve(claim: SeenClaim): void {
+    const [held] = this.#heldBy(claim);
+    if (held) return this.#hold(claim, held);
+    const { key, pool } = this.#seen;
+    const ranges = this.#ranges;
+    if (!pool || !ranges) return this.#wait(claim, "PoolNotReady", `${poolText(key)} does not exist`);
+    if (isDeleting(pool)) return this.#wait(claim, "PoolNotReady", `${poolText(key)} is being deleted`);
+    if (ranges.kind === "wrong") {
+      const mistakes = ranges.problems.map(({ field, message }) => `${field} ${message}`).join("; ");
+      return this.#wait(claim, "PoolNotReady", `${poolText(key)} cannot be used: ${mistakes}`);
+    }
+    if (!hasFinalizer(claim.object, flavours[claim.flavour].claimFinalizer)) this.#protect.push(claim); // P1
+    const choice = this.#choose(claim, ranges);
+    if ("reason" in choice) return this.#wait(claim, choice.reason, choice.message);
+    const { address } = choice;
+    const range = rangeOf(ranges.ranges, address);
+    if (range) this.#give.push({ claim, address, range });
+  }
+
+  #choose(
+    claim: SeenClaim,
+    ranges: Metal3Ranges & { kind: "ranges" },
+  ): { address: Address } | { reason: WaitReason; message: string } {
+    const { key, reservations } = this.#seen;
+    const { name, uid } = claim.object.metadata;
+    const own = reservations.find(({ claimUid }) => claimUid === uid);
+    const kept = ranges.kept.get(name);
+    const wants = claim.wants === undefined ? undefined : parseAddress(claim.wants);
+    if (claim.wants !== undefined && !wants)
+      return failed(`annotation ipAddress: ${JSON.stringify(claim.wants)} is not a valid IP address`);
+    if (wants && kept && formatAddress(wants) !== formatAddress(kept))
+      return failed(
+        `annotation ipAddress asks for ${formatAddress(wants)}, but ${poolText(key)} keeps ${formatAddress(kept)} for ${name}; remove one`,
+      );
+    const fixed = kept ?? wants;
+    if (fixed) return this.#fixed(claim, ranges, fixed, kept !== undefined);
+    const before =
+      own && both(own.digits).find((each) => isAllocatable(ranges.ranges, each) && !this.#holder(each));
+    if (before) return { address: before }; // P5: a round that died goes on with the same address
+    const address = this.#free?.take();
+    if (address) return { address };
+    const used = this.#seen.addresses.length;
+    return {
+      reason: "PoolExhausted",
+      message: `${poolText(key)} has no free address, ${used} are in use; add to its spec.pools`,
+    };
+  }
+
+  #fixed(
+    claim: SeenClaim,
+    { ranges, kept }: Metal3Ranges & { kind: "ranges" },
+    address: Address,
+    isKept: boolean,
+  ): { address: Address } | { reason: WaitReason; message: string } {
+    const text = formatAddress(address);
+    const pool = poolText(this.#seen.key);
+    const keeper = [...kept].find(([, each]) => formatAddress(each) === text)?.[0];
+    if (!isKept && keeper !== undefined) return failed(`${pool} keeps ${text} for claim ${keeper}`);
+    if (!isKept && !rangeOf(ranges, address)) return failed(`${text} is out of bounds of ${pool}`);
+    if (!isKept && !isAllocatable(ranges, address))
+      return failed(
+        `${text} is a gateway, or the first or last address of its network: ${pool} does not give it out`,
+      );
+    const holder = this.#holder(address);
+    if (holder)
+      return {
+        reason: "PoolExhausted",
+        message: `${text} of ${pool} is in use by claim ${holder.claim}; it is given when that is deleted`,
+      };
+    const rival = this.#seen.reservations.find(({ digits }) => digits === digitsOf(address.value));
+    const isRival = rival !== undefined && rival.claimUid !== claim.object.metadata.uid;
+    if (isRival || !(this.#free?.reserve(address) ?? true)) {
+      this.#comeBack(2_000);
+      return { reason: "PoolExhausted", message: `${text} of ${pool} is just being given to another claim` };
+    }
+    return { address };
+  }
+
+  #hold(claim: SeenClaim, held: SeenAddress): void {
+    const former = ownerOf(held.object, flavours[claim.flavour].claimKind);
+    if (isDeleting(held.object) && former?.uid !== claim.object.metadata.uid) {
+      this.#release.push(held); // left over from an earlier claim of this name
+      return;
+    }
+    if (!hasFinalizer(claim.object, flavours[claim.flavour].claimFinalizer)) this.#protect.push(claim);
+    if (!isDeleting(held.object) && !isComplete(this.#seen, claim, held)) this.#adopt.push([claim, held]);
+    this.#say(claim, { kind: "bound", address: held });
+  }
+
+  /** Releases what has had no claim for long; at once what was deleted. */
+  #mindOrphan(address: SeenAddress): void {
+    const hasClaim = this.#seen.claims.some(
+      ({ flavour, object }) => flavour === address.flavour && object.metadata.name === address.claim,
+    );
+    if (hasClaim || isPaused(address.object)) return;
+    const leftMs = isDeleting(address.object) ? 0 : address.alone + aloneMs - this.#now;
+    if (leftMs <= 0) this.#release.push(address);
+    else this.#comeBack(leftMs);
+  }
+
+  #wait(claim: SeenClaim, reason: WaitReason, message: string): void {
+    this.#say(claim, { kind: "waiting", reason, message });
+  }
+
+  #say(claim: SeenClaim, verdict: Verdict): void {
+    if (!isKnown(claim, verdict)) this.#tell.push([claim, verdict]);
+  }
+
+  #heldBy(claim: SeenClaim): readonly SeenAddress[] {
+    const named = this.#byClaim.get(claimText(claim.flavour, claim.object.metadata.name)) ?? [];
+    const { uid } = claim.object.metadata;
+    const isOwn = ({ object }: SeenAddress) =>
+      ownerOf(object, flavours[claim.flavour].claimKind)?.uid === uid;
+    // Several of one name: one came with a former claim. Its own goes first.
+    return [...named].sort((a, b) => Number(isOwn(b)) - Number(isOwn(a)));
+  }
+
+  #holder(address: Address): SeenAddress | undefined {
+    return this.#holders.get(formatAddress(address));
+  }
+
+  #comeBack(afterMs: number): void {
+    this.#after = Math.min(this.#after ?? Infinity, afterMs);
+  }
+
+  /** Leases whose claim is gone or has an address: whoever made them died. */
+  #stale(): string[] {
+    return this.#seen.reservations
+      .filter(({ claimUid, digits, lease }) => {
+        if (this.#now - Date.parse(lease.metadata.creationTimestamp) < staleAfterMs) return false;
+        const claim = this.#seen.claims.find(({ object }) => object.metadata.uid === claimUid);
+        return !claim || this.#heldBy(claim).length > 0 || both(digits).some((each) => this.#holder(each));
+      })
+      .map(({ lease }) => lease.metadata.uid);
+  }
+}
+
+/** A reservation lives for a moment; one this old was probably left behind. Removing one too early would be harmless. */
+const staleAfterMs = 60_000;
+
+/** What is left of a pool's entries, in their order. */
+class FreePick {
+  readonly #parts: readonly { readonly range: Metal3Range; readonly free: FreeIndex }[];
+  readonly #random: (() => number) | undefined;
+
+  constructor(ranges: readonly Metal3Range[], taken: readonly Address[], seed: number | undefined) {
+    this.#random = seed === undefined ? undefined : chanceFrom(seed);
+    this.#parts = ranges.map((range) => {
+      const free = new FreeIndex(range.allocatable);
+      for (const { family, value } of taken) if (family === range.family) free.reserve(value);
+      return { range, free };
+    });
+  }
+
+  take(): Address | undefined {
+    const total = this.#parts.reduce((sum, { free }) => sum + free.free, 0n);
+    if (total === 0n) return undefined;
+    let at = this.#random ? randomBelow(total, this.#random) : 0n;
+    for (const { range, free } of this.#parts) {
+      const value = free.nth(at);
+      if (value !== undefined) return this.#taken({ family: range.family, value });
+      at -= free.free;
+    }
+    return undefined;
+  }
+
+  /** False where it is no longer free. An address that only its claim may have counts as free. */
+  reserve(address: Address): boolean {
+    const parts = this.#parts.filter(
+      ({ range }) => range.family === address.family && includes(range.allocatable, address.value),
+    );
+    if (parts.length === 0) return true;
+    return this.#taken(address, parts) !== undefined;
+  }
+
+  #taken(address: Address, parts = this.#parts): Address | undefined {
+    let got = false;
+    for (const { range, free } of parts)
+      if (range.family === address.family && free.reserve(address.value)) got = true;
+    return got ? address : undefined;
+  }
+}
+
+/** Numbers in [0, 1) that follow from the seed alone, so that the plan is pure (mulberry32). */
+function chanceFrom(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let x = Math.imul(state ^ (state >>> 15), state | 1);
+    x ^= x + Math.imul(x ^ (x >>> 7), x | 61);
+    return ((x ^ (x >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+function failed(message: string): { reason: WaitReason; message: string } {
+  return { reason: "AllocationFailed", message };
+}
+
+function claimText(flavour: string, name: string): string {
+  return `${flavour} ${name}`;
+}
+
+/** The address of a reservation: its digits do not tell the family. */
+function both(digits: string): Address[] {
+  const value = BigInt(`0x${digits}`);
+  return value < 1n << 32n
+    ? [
+        { family: 4, value },
+        { family: 6, value },
+      ]
+    : [{ family: 6, value }];
+}
+
+/** Whether the claim's status says this already. Pure. */
+export function isKnown({ flavour, object }: SeenClaim, verdict: Verdict): boolean {
+  if (flavour === "metal3") {
+    const { address, errorMessage } = (object as Metal3IPClaim).status ?? {};
+    return verdict.kind === "bound"
+      ? address?.name === verdict.address.object.metadata.name && !errorMessage
+      : errorMessage === verdict.message && address === undefined;
+  }
+  const { addressRef, conditions } = (object as IPAddressClaim).status ?? {};
+  const ready = conditions?.find(({ type }) => type === "Ready");
+  return verdict.kind === "bound"
+    ? ready?.status === "True" && addressRef?.name === verdict.address.object.metadata.name
+    : ready?.status === "False" && ready.reason === verdict.reason && ready.message === verdict.message;
+}
+
+/** Whether the address bears all that is written on one. An owner missing only because its pool is gone is not missed. */
+function isComplete({ pool }: Metal3Seen, claim: SeenClaim, { object }: SeenAddress): boolean {
+  return (
+    hasFinalizer(object, flavours[claim.flavour].addressFinalizer) &&
+    isOwnedBy(object, claim.object) &&
+    (!pool || isOwnedBy(object, pool))
+  );
+}
+
+function isMarked({ pool, owner }: Metal3Seen): boolean {
+  if (!pool) return true;
+  if (!hasFinalizer(pool, poolFinalizer)) return false;
+  if (!pool.spec.clusterName) return true;
+  const { labels } = pool.metadata;
+  return (
+    labels?.[clusterNameLabel] === pool.spec.clusterName &&
+    labels[providerLabel] === provider &&
+    (!owner || isOwnedBy(pool, owner))
+  );
+}
+
+/** status.indexes: claim name to address. Of two claims of one name, of two kinds, Cluster API's has its kind before it. Pure. */
+export function indexesOf({ addresses }: Pick<Metal3Seen, "addresses">): Record<string, string> {
+  const own = addresses.filter(({ flavour }) => flavour === "metal3");
+  const names = new Set(own.map(({ claim }) => claim));
+  const indexes: Record<string, string> = {};
+  for (const { claim, object } of own) indexes[claim] = object.spec.address;
+  for (const { flavour, claim, object } of addresses)
+    if (flavour === "capi")
+      indexes[names.has(claim) ? `IPAddressClaim/${claim}` : claim] = object.spec.address;
+  return Object.fromEntries(Object.entries(indexes).sort(([a], [b]) => (a < b ? -1 : 1)));
+}
