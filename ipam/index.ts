@@ -1,5 +1,5 @@
 // The door of ipam.
-import { nearStore, type Clock, type Controller, type Logger, type ResourceStore } from "#core";
+import { nearStore, type Clock, type Controller, type Kind, type Logger, type ResourceStore } from "#core";
 import { Books } from "./books.ts";
 import { claimController } from "./claim/index.ts";
 import { Looks } from "./looks.ts";
@@ -22,6 +22,8 @@ export interface IpamDeps {
    * writes an address. False unless told (docs/decisions/0023).
    */
   readonly exclusive?: boolean;
+  /** Which kinds of pools the store has; all unless told. */
+  readonly kinds?: readonly Kind[];
   /** Which claims and pools are served; all unless told. */
   readonly serves?: (object: { readonly metadata: { readonly labels?: Record<string, string> } }) => boolean;
 }
@@ -31,10 +33,12 @@ export function ipamControllers(deps: IpamDeps): Controller[] {
   const { store: truth, clock, log, random = Math.random, exclusive = false, serves = () => true } = deps;
   const store = nearStore(truth);
   const reservations = new Reservations(truth, deps.reservationNamespace ?? "kube-system");
-  const books = new Books({ clock, random });
+  const names = deps.kinds?.map(({ kind }) => kind);
+  const served = poolKinds.filter(({ kind }) => names?.includes(kind) ?? true);
+  const books = new Books({ clock, random, kinds: served });
   const rivals = exclusive ? undefined : { reservations, looks: new Looks(truth), store: truth };
-  const all = { store, truth, clock, log, books, reservations, rivals, serves };
-  return [claimController(all), ...poolKinds.map((kind) => poolController(all, kind))];
+  const all = { store, truth, clock, log, books, reservations, rivals, serves, kinds: served };
+  return [claimController(all), ...served.map((kind) => poolController(all, kind))];
 }
 
 /** The controllers that serve Metal3's IPPools. They need its three kinds in the store: on an API server, its CRDs. */
