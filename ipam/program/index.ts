@@ -20,6 +20,7 @@ import {
   type RunningControllers,
 } from "#core";
 import { inClusterPoolKinds, metal3IPPool } from "#proto";
+import { IpamGauges } from "../gauges.ts";
 import { judgeMetal3 } from "../webhooks/metal3.ts";
 import { serveWebhooks, type ServingPair, type WebhookServer } from "../webhooks/server.ts";
 import { renewalOf, servingCertificate } from "./certificates.ts";
@@ -63,6 +64,7 @@ export async function runIpam(deps: ProgramDeps, settings: IpamSettings, signal:
     const store = within(speaking(own, served.older), settings.namespace);
     log.info("serving", { parts: chosen, olderVersions: [...served.older].map((each) => each.join(" ")) });
 
+    const gauges = new IpamGauges();
     let running: RunningControllers | undefined;
     let isReady = false;
     const health = await servePages("--health-addr", settings.healthAddr, {
@@ -72,9 +74,9 @@ export async function runIpam(deps: ProgramDeps, settings: IpamSettings, signal:
     });
     closers.push(health.close);
     const metrics = await servePages("--diagnostics-address", settings.diagnosticsAddress, {
-      "/metrics": async () => ({
+      "/metrics": () => ({
         status: 200,
-        text: await metricsText(store, running?.health() ?? [], running !== undefined),
+        text: metricsText(gauges, running?.health() ?? [], running !== undefined),
       }),
     });
     closers.push(metrics.close);
@@ -92,6 +94,7 @@ export async function runIpam(deps: ProgramDeps, settings: IpamSettings, signal:
         clock,
         log,
         random,
+        gauges,
         exclusive: settings.leaderElect,
         ...(settings.watchFilter === undefined ? {} : { serves: bearing(settings.watchFilter) }),
       };
