@@ -2,6 +2,8 @@
 import { nearStore, type Clock, type Controller, type Logger, type ResourceStore } from "#core";
 import { Books } from "./books.ts";
 import { claimController } from "./claim/index.ts";
+import { aheadControllers } from "./conflicts/ahead.ts";
+import type { Prober } from "./conflicts/probe.ts";
 import { Looks } from "./looks.ts";
 import { metal3Controller } from "./metal3/index.ts";
 import { poolController } from "./pool/index.ts";
@@ -22,6 +24,8 @@ export interface IpamDeps {
    * writes an address. False unless told (docs/decisions/0023).
    */
   readonly exclusive?: boolean;
+  /** Asks the wire before addresses are given, for pools that want it (conflicts/ahead.ts); absent: nobody is asked. */
+  readonly prober?: Prober;
   /** Which claims and pools are served; all unless told. */
   readonly serves?: (object: { readonly metadata: { readonly labels?: Record<string, string> } }) => boolean;
 }
@@ -34,7 +38,11 @@ export function ipamControllers(deps: IpamDeps): Controller[] {
   const books = new Books({ clock, random });
   const rivals = exclusive ? undefined : { reservations, looks: new Looks(truth), store: truth };
   const all = { store, truth, clock, log, books, reservations, rivals, serves };
-  return [claimController(all), ...poolKinds.map((kind) => poolController(all, kind))];
+  return [
+    claimController(all),
+    ...poolKinds.map((kind) => poolController(all, kind)),
+    ...(deps.prober ? aheadControllers({ ...all, prober: deps.prober }) : []),
+  ];
 }
 
 /** The controllers that serve Metal3's IPPools. They need its three kinds in the store: on an API server, its CRDs. */
@@ -53,4 +61,6 @@ export { metal3PoolProblems, metal3Ranges, type Metal3Ranges } from "./metal3/ra
 export * from "./inventory/index.ts";
 export { staticControllers, type StaticDeps, type VmPresence, type VmWitness } from "./static/index.ts";
 export { sayEvent, type Saying } from "./events.ts";
-export type { GuestAddress } from "./guests.ts";
+export * from "./conflicts/index.ts";
+export * from "./history/index.ts";
+export * from "./transfer/index.ts";
