@@ -1,4 +1,12 @@
-import { Fault, isDeleting, sameJson, setCondition, type Condition, type Plan, type ResourceStore } from "#core";
+import {
+  Fault,
+  isDeleting,
+  sameJson,
+  setCondition,
+  type Condition,
+  type Plan,
+  type ResourceStore,
+} from "#core";
 import { ipAddressClaim, type IPAddressClaim } from "#proto";
 import type { Seen } from "./observe.ts";
 import type { ClaimAction } from "./plan.ts";
