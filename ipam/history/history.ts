@@ -3,11 +3,10 @@
 //   H1. An IPAddress (by uid) has one "given", told by its creation time, and at most one "released", told by when its end was seen.
 //   H2. Written off the claims' path: the recorder follows IPAddresses; after a time away it catches up, with the time of the start.
 import {
-  keyText,
   listAll,
+  type Change,
   type Clock,
   type Controller,
-  type Key,
   type Kind,
   type Logger,
   type Resource,
@@ -35,13 +34,14 @@ export interface HistoryEntry {
 
 /** Where history is kept. Writes are durable when they resolve. */
 export interface HistoryShelf {
+  /** What is there already (by uid and event) is left as it is. */
   append(entries: readonly HistoryEntry[]): Promise<void>;
   /** Everything about an address, oldest first. */
   ofAddress(address: string): Promise<readonly HistoryEntry[]>;
   /** Everything about a claim ("namespace/name"), oldest first. */
   ofClaim(claim: string): Promise<readonly HistoryEntry[]>;
-  /** What was given and not released, as far as is written; of one IPAddress object ("kind namespace/name") or of all. */
-  open(object?: string): Promise<readonly HistoryEntry[]>;
+  /** What was given and not released, as far as is written. */
+  open(): Promise<readonly HistoryEntry[]>;
   /** Everything since then, oldest first: for growth. */
   since(at: number): Promise<readonly HistoryEntry[]>;
 }
@@ -89,25 +89,42 @@ function recorder(
     );
   }
 
+  /** Heard of and not written yet. What lived for a moment only is heard of too: rounds would miss it. */
+  let heard: HistoryEntry[] = [];
+
+  function hear(change: Change): void {
+    const at = clock.now();
+    const ended =
+      change.type === "Deleted" ? change.object : change.type === "Modified" ? change.old : undefined;
+    const isEnd = ended && (change.type === "Deleted" || ended.metadata.uid !== change.object.metadata.uid);
+    if (isEnd) heard.push(givenEntry(kind, ended), { ...givenEntry(kind, ended), event: "released", at });
+    if (change.type !== "Deleted" && (change.type === "Added" || isEnd))
+      heard.push(givenEntry(kind, change.object));
+  }
+
+  async function write(): Promise<void> {
+    await (caughtUp ??= catchUp().catch((error: unknown) => {
+      caughtUp = undefined;
+      throw error;
+    }));
+    const entries = heard;
+    heard = [];
+    if (entries.length === 0) return;
+    await shelf.append(entries).catch((error: unknown) => {
+      heard = [...entries, ...heard];
+      throw error;
+    });
+  }
+
   return {
     name: `ipam-history-${kind.group}`,
     kind,
     follows: [],
-    concurrency: 16,
+    concurrency: 1,
+    begin: (means) => void means.cache(kind).subscribe(hear),
     reconciler: {
-      async reconcile(key: Key) {
-        await (caughtUp ??= catchUp().catch((error: unknown) => {
-          caughtUp = undefined;
-          throw error;
-        }));
-        const object = await store.get(kind, key);
-        const open = await shelf.open(`${kindText(kind)} ${keyText(key)}`);
-        const at = clock.now();
-        const ended = open.filter(({ uid }) => uid !== object?.metadata.uid);
-        const isNew = object && !open.some(({ uid }) => uid === object.metadata.uid);
-        const entries: HistoryEntry[] = ended.map((each) => ({ ...each, event: "released", at }));
-        if (isNew) entries.push(givenEntry(kind, object));
-        if (entries.length > 0) await shelf.append(entries);
+      async reconcile() {
+        await write();
         return {};
       },
     },
@@ -152,19 +169,18 @@ export function kindText({ kind, group }: Kind): string {
 /** In memory, for tests and for those who need no history after a restart. */
 export function memoryHistory(): HistoryShelf {
   const entries: HistoryEntry[] = [];
+  const known = new Set<string>();
   return {
-    append: async (list) => void entries.push(...list),
+    append: async (list) => {
+      for (const each of list) {
+        const id = `${each.uid} ${each.event}`;
+        if (!known.has(id)) entries.push(each);
+        known.add(id);
+      }
+    },
     ofAddress: async (address) => entries.filter((each) => each.address === address),
     ofClaim: async (claim) => entries.filter((each) => each.claim === claim),
     since: async (at) => entries.filter((each) => each.at >= at),
-    open: async (object) => {
-      const ended = new Set(entries.filter(({ event }) => event === "released").map(({ uid }) => uid));
-      return entries.filter(
-        (each) =>
-          each.event === "given" &&
-          !ended.has(each.uid) &&
-          (object === undefined || `${each.kind} ${each.object}` === object),
-      );
-    },
+    open: async () => entries.filter(({ event, uid }) => event === "given" && !known.has(`${uid} released`)),
   };
 }

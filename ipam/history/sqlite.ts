@@ -5,13 +5,12 @@ import type { HistoryEntry, HistoryShelf } from "./history.ts";
 export const historyMigration = `
   CREATE TABLE ipam_history (
     sequence INTEGER PRIMARY KEY AUTOINCREMENT,
-    event TEXT NOT NULL, at INTEGER NOT NULL, address TEXT NOT NULL, uid TEXT NOT NULL, object TEXT NOT NULL,
+    event TEXT NOT NULL, at INTEGER NOT NULL, address TEXT NOT NULL, uid TEXT NOT NULL,
     claim TEXT NOT NULL, body TEXT NOT NULL,
     UNIQUE (uid, event)
   );
   CREATE INDEX ipam_history_address ON ipam_history (address);
   CREATE INDEX ipam_history_claim ON ipam_history (claim);
-  CREATE INDEX ipam_history_object ON ipam_history (object);
   CREATE INDEX ipam_history_at ON ipam_history (at);
 `;
 
@@ -20,7 +19,6 @@ interface Row {
   readonly body: string;
 }
 
-/** Saying the same twice writes it once. */
 export function sqliteHistory(db: Database): HistoryShelf {
   const read = async (where: string, ...values: (string | number)[]): Promise<readonly HistoryEntry[]> => {
     const rows = await db.all<Row>(
@@ -36,13 +34,12 @@ export function sqliteHistory(db: Database): HistoryShelf {
       db.write(async (tx) => {
         for (const entry of entries)
           await tx.run(
-            "INSERT INTO ipam_history (event, at, address, uid, object, claim, body) VALUES (?, ?, ?, ?, ?, ?, ?)" +
+            "INSERT INTO ipam_history (event, at, address, uid, claim, body) VALUES (?, ?, ?, ?, ?, ?)" +
               " ON CONFLICT DO NOTHING",
             entry.event,
             entry.at,
             entry.address,
             entry.uid,
-            `${entry.kind} ${entry.object}`,
             entry.claim,
             JSON.stringify(entry),
           );
@@ -50,6 +47,6 @@ export function sqliteHistory(db: Database): HistoryShelf {
     ofAddress: (address) => read("address = ?", address),
     ofClaim: (claim) => read("claim = ?", claim),
     since: (at) => read("at >= ?", at),
-    open: (object) => (object === undefined ? read(isOpen) : read(`object = ? AND ${isOpen}`, object)),
+    open: () => read(isOpen),
   };
 }
