@@ -198,8 +198,38 @@ program
   });
 
 const ip = program
-  .command("ip")
-  .description("addresses: pools, claims, why one waits, what a pool's edit would bring");
+  .command("ipam")
+  .alias("ip")
+  .description(
+    "addresses: pools, claims, why one waits, what a pool's edit would bring; IPAM for any cluster",
+  );
+ip.addCommand(
+  runs(
+    "run",
+    "serve the pools and claims of any API server, in place of the in-cluster provider, Metal3's IPAM and the static-IP controller",
+    async () => helpText((await import("#ipam/program/options.ts")).ipamOptions),
+    async (argv) => (await import("./commands/ipam.ts")).ipam(world, argv),
+  ),
+);
+ip.command("manifests")
+  .description("print what to apply to a cluster so that `pcg ipam run` serves it")
+  .option("--image <image>", "the program's image", `private-cloud-gateway:${version}`)
+  .option("-n, --namespace <name>", "where it runs", "pcg-ipam-system")
+  .option("--replicas <count>", "how many; one acts, all answer webhooks", "2")
+  .option(
+    "--with-cluster-api-crds",
+    "also the CRDs of IPAddressClaim and IPAddress, which Cluster API brings",
+  )
+  .option("--no-webhooks", "without webhooks, and so without v1alpha1 of the pools")
+  .action(
+    async (options: {
+      image: string;
+      namespace: string;
+      replicas: string;
+      withClusterApiCrds?: boolean;
+      webhooks: boolean;
+    }) => (await import("./commands/ipam.ts")).manifests(world, options),
+  );
 const ipFlags = (command: Command) =>
   command
     .option("-n, --namespace <name>", "only this namespace")

@@ -1,20 +1,26 @@
 // The books of all pools of one process, kept by what the store tells.
-import { keyText, type Clock, type Key, type Means } from "#core";
+import { keyText, type Clock, type Key, type Kind, type Means } from "#core";
 import { ipAddress, type IPAddress } from "#proto";
 import { PoolBook } from "./book.ts";
 import { poolTerms, type PoolTerms } from "./terms.ts";
-import { placeOf, placeText, poolKinds, poolPlace, type Pool, type PoolPlace } from "./words.ts";
+import { placeOf, placeText, poolPlace, type Pool, type PoolPlace } from "./words.ts";
 
 export class Books {
   readonly #clock: Clock;
   readonly #random: () => number;
+  readonly #kinds: readonly Kind<Pool>[];
   readonly #books = new Map<string, PoolBook>();
   /** Which book a claim was offered something from. */
   readonly #offered = new Map<string, PoolBook>();
   readonly #terms = new WeakMap<Pool, PoolTerms>();
   #wake: (claim: Key) => void = () => {};
 
-  constructor(deps: { readonly clock: Clock; readonly random: () => number }) {
+  constructor(deps: {
+    readonly clock: Clock;
+    readonly random: () => number;
+    readonly kinds: readonly Kind<Pool>[];
+  }) {
+    this.#kinds = deps.kinds;
     this.#clock = deps.clock;
     this.#random = deps.random;
   }
@@ -23,7 +29,7 @@ export class Books {
   begin(means: Means): void {
     this.#wake = (claim) => means.wake(claim);
     means.cache(ipAddress).subscribe(({ type, object }) => this.#address(type === "Deleted", object));
-    for (const kind of poolKinds)
+    for (const kind of this.#kinds)
       means.cache(kind).subscribe(({ type, object }) => {
         if (type !== "Deleted") this.shape(placeOf(kind, object), object);
       });

@@ -1,5 +1,5 @@
 // How much room a pool has, and how much a cluster needs.
-import { Fault, listAll, maxInt64, type Problem, type ResourceStore } from "#core";
+import { Fault, isFault, listAll, maxInt64, type Kind, type Problem, type ResourceStore } from "#core";
 import type { IPAddress } from "#proto";
 import { addressesOf } from "./in-use.ts";
 import { includes, sizeOf } from "./allocator/index.ts";
@@ -86,11 +86,25 @@ export async function allPoolRooms(
 ): Promise<readonly (PoolReference & { readonly room: PoolRoom })[]> {
   const found: (PoolReference & { readonly room: PoolRoom })[] = [];
   for (const kind of poolKinds)
-    for (const pool of (await listAll(store, kind, {}, signal)).items) {
+    for (const pool of await poolsOf(store, kind, signal)) {
       const ref = poolReference(kind.kind, pool);
       found.push({ ...ref, room: await poolRoom(store, ref, signal) });
     }
   return found;
+}
+
+/** None where the store does not have the kind. */
+async function poolsOf(
+  store: ResourceStore,
+  kind: Kind<Pool>,
+  signal?: AbortSignal,
+): Promise<readonly Pool[]> {
+  try {
+    return (await listAll(store, kind, {}, signal)).items;
+  } catch (error) {
+    if (isFault(error, "NotFound")) return [];
+    throw error;
+  }
 }
 
 function poolReference(kind: string, pool: Pool): PoolReference {

@@ -1,5 +1,5 @@
 // The door of ipam.
-import { nearStore, type Clock, type Controller, type Logger, type ResourceStore } from "#core";
+import { nearStore, type Clock, type Controller, type Kind, type Logger, type ResourceStore } from "#core";
 import { Books } from "./books.ts";
 import { claimController } from "./claim/index.ts";
 import { aheadControllers } from "./conflicts/ahead.ts";
@@ -26,6 +26,8 @@ export interface IpamDeps {
   readonly exclusive?: boolean;
   /** Asks the wire before addresses are given, for pools that want it (conflicts/ahead.ts); absent: nobody is asked. */
   readonly prober?: Prober;
+  /** Which kinds of pools the store has; all unless told. */
+  readonly kinds?: readonly Kind[];
   /** Which claims and pools are served; all unless told. */
   readonly serves?: (object: { readonly metadata: { readonly labels?: Record<string, string> } }) => boolean;
 }
@@ -35,12 +37,14 @@ export function ipamControllers(deps: IpamDeps): Controller[] {
   const { store: truth, clock, log, random = Math.random, exclusive = false, serves = () => true } = deps;
   const store = nearStore(truth);
   const reservations = new Reservations(truth, deps.reservationNamespace ?? "kube-system");
-  const books = new Books({ clock, random });
+  const names = deps.kinds?.map(({ kind }) => kind);
+  const served = poolKinds.filter(({ kind }) => names?.includes(kind) ?? true);
+  const books = new Books({ clock, random, kinds: served });
   const rivals = exclusive ? undefined : { reservations, looks: new Looks(truth), store: truth };
-  const all = { store, truth, clock, log, books, reservations, rivals, serves };
+  const all = { store, truth, clock, log, books, reservations, rivals, serves, kinds: served };
   return [
     claimController(all),
-    ...poolKinds.map((kind) => poolController(all, kind)),
+    ...served.map((kind) => poolController(all, kind)),
     ...(deps.prober ? aheadControllers({ ...all, prober: deps.prober }) : []),
   ];
 }

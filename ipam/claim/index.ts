@@ -15,7 +15,7 @@ import {
 import { cluster, ipAddress, ipAddressClaim, type IPAddress } from "#proto";
 import type { Books } from "../books.ts";
 import { Waiters } from "../waiters.ts";
-import { placeOf, placeText, poolKinds, poolPlace, type Pool } from "../words.ts";
+import { placeOf, placeText, poolPlace, type Pool } from "../words.ts";
 import { act, type Rivals } from "./act.ts";
 import { awaited, clusterText, isPaused, observe, stateText, type Seen } from "./observe.ts";
 import { planClaim, type ClaimAction } from "./plan.ts";
@@ -29,6 +29,7 @@ export interface ClaimDeps {
   readonly rivals: Rivals | undefined;
   /** Which claims are ours to serve, of those on our pools. */
   readonly serves: (claim: { readonly metadata: { readonly labels?: Record<string, string> } }) => boolean;
+  readonly kinds: readonly Kind<Pool>[];
   readonly concurrency?: number;
 }
 
@@ -76,9 +77,9 @@ export function claimController(deps: ClaimDeps): Controller {
     name: "ipam-claims",
     kind: ipAddressClaim,
     concurrency: deps.concurrency ?? 64,
-    follows: [followAddresses, followClusters(waiters), ...followPools(store, waiters)],
+    follows: [followAddresses, followClusters(waiters), ...followPools(store, deps.kinds, waiters)],
     begin(means) {
-      for (const kind of [ipAddressClaim, ipAddress, cluster, ...poolKinds]) {
+      for (const kind of [ipAddressClaim, ipAddress, cluster, ...deps.kinds]) {
         const each = kind as unknown as Kind;
         store.follow(each, means.cache(each));
       }
@@ -87,7 +88,8 @@ export function claimController(deps: ClaimDeps): Controller {
     reconciler: {
       async reconcile(key, signal) {
         const claim = await store.get(ipAddressClaim, key, signal);
-        if (claim && (!poolPlace(claim) || !deps.serves(claim))) {
+        const place = claim && poolPlace(claim);
+        if (claim && (!place || !deps.kinds.includes(place.kind) || !deps.serves(claim))) {
           waiters.drop(key);
           return {};
         }
@@ -125,7 +127,7 @@ const followAddresses: Follow = {
  * A pool concerns those who wait for it, when something changed that they could wait for: its counters are not that. Who waits for
  * room alone hears of it only when it appears, is paused or goes; the book wakes them when there is room.
  */
-function followPools(store: NearStore, waiters: Waiters): Follow[] {
+function followPools(store: NearStore, kinds: readonly Kind<Pool>[], waiters: Waiters): Follow[] {
   const states = new Map<string, string>();
   const shapes = new Map<string, string>();
   const follow = (kind: Kind<Pool>): Follow => ({
@@ -150,7 +152,7 @@ function followPools(store: NearStore, waiters: Waiters): Follow[] {
       ];
     },
   });
-  return poolKinds.map(follow);
+  return kinds.map(follow);
 }
 
 function followClusters(waiters: Waiters): Follow {

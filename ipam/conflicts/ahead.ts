@@ -7,7 +7,7 @@ import { type Clock, type Controller, type Key, type Kind, type Logger, type Res
 import { ipAddress } from "#proto";
 import { sayEvent } from "../events.ts";
 import type { Books } from "../books.ts";
-import { placeOf, placeText, poolKinds, poolName, poolPlace, type Pool } from "../words.ts";
+import { placeOf, placeText, poolName, poolPlace, type Pool } from "../words.ts";
 import type { Prober } from "./probe.ts";
 
 export const probeAnnotation = "ipam.pcg.dev/probe";
@@ -23,11 +23,12 @@ export interface AheadDeps {
   readonly log: Logger;
   readonly books: Books;
   readonly prober: Prober;
+  readonly kinds: readonly Kind<Pool>[];
 }
 
 /** One controller per kind of pool: a round probes what is next, and comes again before what it learnt is old. */
 export function aheadControllers(deps: AheadDeps): Controller[] {
-  return poolKinds.map((kind) => aheadController(deps, kind));
+  return deps.kinds.map((kind) => aheadController(deps, kind));
 }
 
 function aheadController({ store, clock, log, books, prober }: AheadDeps, kind: Kind<Pool>): Controller {

@@ -1,0 +1,205 @@
+// `pcg ipam run` as a process of its own on a real kube-apiserver: claims, webhooks, conversion, two at once.
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { isFault, systemClock, type Fault, type OwnedStore, type Resource } from "#core";
+import { kubeStore } from "#core/store/kube-store.ts";
+import { ipamCrd } from "#ipam/program/crds.ts";
+import {
+  cluster,
+  inClusterIPPool,
+  inClusterPrefixPool,
+  ipamKinds,
+  ipAddress,
+  ipAddressClaim,
+  namespace,
+  type IPAddressClaim,
+} from "#proto";
+import { applyCrds } from "./harness/crds.ts";
+import { Child, freePorts } from "./harness/child.ts";
+import { startKube, type Kube } from "./harness/kube.ts";
+
+let dir: string;
+let kube: Kube;
+let store: OwnedStore;
+const running: Child[] = [];
+let webhookUrl: string;
+
+const place = "nodes";
+const pcg = join(import.meta.dirname, "../../bin/pcg");
+
+/** Starts the program; resolves when it says that it is ready. */
+async function start(name: string, args: readonly string[]): Promise<Child> {
+  const [health] = (await freePorts(1)) as [number];
+  const child = new Child({
+    name,
+    dir,
+    program: process.execPath,
+    args: [
+      pcg,
+      "ipam",
+      "run",
+      `--kubeconfig=${kube.kubeconfigPath}`,
+      "--diagnostics-address=0",
+      `--health-addr=127.0.0.1:${health}`,
+      ...args,
+    ],
+  });
+  running.push(child);
+  const ready = async () => ((await fetch(`http://127.0.0.1:${health}/readyz`)).ok ? true : undefined);
+  await child.until("becoming ready", ready, 60_000);
+  return child;
+}
+
+async function until(what: string, holds: () => Promise<boolean>, patienceMs = 30_000): Promise<void> {
+  for (const deadline = Date.now() + patienceMs; !(await holds());) {
+    if (Date.now() > deadline) throw new Error(`not in ${patienceMs} ms: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+beforeAll(async () => {
+  dir = mkdtempSync(join(tmpdir(), "pcg-peers-"));
+  kube = await startKube({ dir });
+  const [port] = (await freePorts(1)) as [number];
+  webhookUrl = `https://127.0.0.1:${port}`;
+  await applyCrds(
+    kube,
+    [...ipamKinds, cluster].map((kind) => ipamCrd(kind, { kind: "url", url: webhookUrl }) as never),
+  );
+  store = await kubeStore(kube.kubeconfig, { clock: systemClock });
+  await store.create(namespace, { metadata: { name: place } });
+  await start("ipam", [`--webhook-port=${port}`, `--webhook-url=${webhookUrl}`]);
+});
+
+afterAll(async () => {
+  for (const child of running) await child.stop();
+  await store?.close();
+  await kube?.stop();
+  rmSync(dir, { recursive: true, force: true });
+});
+
+const claimOn = (name: string, pool: string, kind = inClusterIPPool.kind) =>
+  store.create(ipAddressClaim, {
+    metadata: { namespace: place, name },
+    spec: { poolRef: { apiGroup: inClusterIPPool.group, kind, name: pool } },
+  });
+const addressOf = async (name: string) => store.get(ipAddress, { namespace: place, name });
+const isBound = async (name: string) =>
+  (await store.get(ipAddressClaim, { namespace: place, name }))?.status?.addressRef !== undefined;
+
+/** The message with which a write is refused. */
+async function refusal(write: Promise<unknown>): Promise<string> {
+  return write.then(
+    () => "it was accepted",
+    (error: unknown) => (error as Fault).message,
+  );
+}
+
+test("claims on pools of addresses and of prefixes are bound", async () => {
+  await store.create(inClusterIPPool, {
+    metadata: { namespace: place, name: "v4" },
+    spec: { addresses: ["10.0.0.0/30"], prefix: 30, gateway: "10.0.0.1" },
+  });
+  await store.create(inClusterPrefixPool, {
+    metadata: { namespace: place, name: "v6" },
+    spec: { prefixes: ["2001:db8::/48"], allocationPrefixLength: 64, excludedPrefixes: ["2001:db8::1"] },
+  });
+  await claimOn("a", "v4");
+  await claimOn("p", "v6", inClusterPrefixPool.kind);
+  await until("both are bound", async () => (await isBound("a")) && (await isBound("p")));
+  expect((await addressOf("a"))?.spec).toMatchObject({
+    address: "10.0.0.2",
+    prefix: 30,
+    gateway: "10.0.0.1",
+  });
+  expect((await addressOf("p"))?.spec).toMatchObject({ address: "2001:db8:0:1::", prefix: 64 });
+  await until("counters are there", async () => {
+    const pool = await store.get(inClusterIPPool, { namespace: place, name: "v4" });
+    const { total, used, free } = pool?.status?.ipAddresses ?? {};
+    return total === 1 && used === 1 && free === 0;
+  });
+});
+
+describe("webhooks", () => {
+  test("refuse what upstream's refuse, and say what to do", async () => {
+    const make = (spec: object) =>
+      store.create(inClusterIPPool, { metadata: { namespace: place, name: "bad" }, spec } as never);
+    expect(await refusal(make({ addresses: ["10.0.0.3", "10.0.1.3"], prefix: 24 }))).toContain(
+      'spec.addresses[1]: "10.0.1.3" is outside of 10.0.0.0/24',
+    );
+    const pool = await store.get(inClusterIPPool, { namespace: place, name: "v4" });
+    if (!pool) throw new Error("no pool");
+    const shrunk = { ...pool, spec: { ...pool.spec, excludedAddresses: ["10.0.0.2"] } };
+    expect(await refusal(store.update(inClusterIPPool, shrunk))).toContain("10.0.0.2");
+    expect(await refusal(store.delete(inClusterIPPool, { namespace: place, name: "v4" }))).toContain(
+      "Cannot delete Pool until all IPAddresses have been removed",
+    );
+  });
+
+  test("convert: a v1alpha1 pool is read as v1alpha2 and back, and serves", async () => {
+    const old = { ...inClusterIPPool, version: "v1alpha1" };
+    const spec = { subnet: "10.9.0.0/24", gateway: "10.9.0.1" };
+    await store.create(old, { metadata: { namespace: place, name: "old" }, spec } as never);
+    const now = await store.get(inClusterIPPool, { namespace: place, name: "old" });
+    expect(now?.spec).toEqual({ addresses: ["10.9.0.1-10.9.0.254"], prefix: 24, gateway: "10.9.0.1" });
+    const back = (await store.get(old, { namespace: place, name: "old" })) as
+      (Resource & { spec?: unknown }) | undefined;
+    expect(back?.spec).toEqual(spec);
+    await claimOn("o", "old");
+    await until("it is bound", () => isBound("o"));
+    expect((await addressOf("o"))?.spec.address).toBe("10.9.0.2");
+  });
+});
+
+test("counters of a pool larger than any counter are the exact text of int64", async () => {
+  await store.create(inClusterPrefixPool, {
+    metadata: { namespace: place, name: "vast" },
+    spec: { prefixes: ["2001:db8:1::/48"], allocationPrefixLength: 128 },
+  });
+  await until("its counters are there", async () => {
+    const found = await store.get(inClusterPrefixPool, { namespace: place, name: "vast" });
+    return found?.status?.ipAddresses !== undefined;
+  });
+  const pool = await store.get(inClusterPrefixPool, { namespace: place, name: "vast" });
+  expect(pool?.status?.ipAddresses?.total).toBe(2 ** 63);
+});
+
+test("two programs at once, neither leading: every address once, all come back", async () => {
+  await start("second", ["--webhook-port=0"]);
+  await store.create(inClusterIPPool, {
+    metadata: { namespace: place, name: "crowd" },
+    spec: { addresses: ["10.20.0.0/16"], prefix: 16 },
+  });
+  const names = Array.from({ length: 120 }, (_, at) => `crowd-${at}`);
+  await Promise.all(names.map((name) => claimOn(name, "crowd")));
+  const ofCrowd = ({ metadata }: IPAddressClaim) => metadata.name.startsWith("crowd-");
+  await until(
+    "all are bound",
+    async () => {
+      const { items } = await store.list(ipAddressClaim, { namespace: place });
+      return items.filter(ofCrowd).every(({ status }) => status?.addressRef !== undefined);
+    },
+    60_000,
+  );
+  const { items } = await store.list(ipAddress, { namespace: place });
+  const texts = items.filter(({ spec }) => spec.poolRef.name === "crowd").map(({ spec }) => spec.address);
+  expect(texts).toHaveLength(names.length);
+  expect(new Set(texts).size).toBe(names.length);
+  for (const name of names) await store.delete(ipAddressClaim, { namespace: place, name });
+  await until(
+    "all are released",
+    async () => {
+      const left = await store.list(ipAddress, { namespace: place });
+      return left.items.every(({ spec }) => spec.poolRef.name !== "crowd");
+    },
+    60_000,
+  );
+  await until("the pool can go", () =>
+    store.delete(inClusterIPPool, { namespace: place, name: "crowd" }).then(
+      () => true,
+      (error: unknown) => isFault(error, "NotFound"),
+    ),
+  );
+});
