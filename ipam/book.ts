@@ -220,9 +220,10 @@ export class PoolBook {
   }
 
   #startAnew(shape: Shape): void {
-    this.#allocator = new Allocator(shape, this.#deps.random);
+    this.#allocator = new Allocator({ universe: [] }, this.#deps.random);
     this.#pending.clear();
     for (const borne of this.#borne.values()) this.#hold(borne);
+    this.#allocator.reshape(shape);
   }
 
   #keepPromises({ reserved, aside }: Policy): void {

@@ -11,7 +11,7 @@
 import { randomBelow } from "./chance.ts";
 import { DueQueue } from "./due.ts";
 import { FreeIndex } from "./free-index.ts";
-import { includes, sizeOf, subtract, type IntervalSet } from "./intervals.ts";
+import { includes, sizeOf, subtract, toSet, type IntervalSet } from "./intervals.ts";
 import { ReleaseOrder } from "./release-order.ts";
 
 export const strategies = ["lowest", "random", "least-recently-released"] as const;
@@ -277,21 +277,15 @@ export class Allocator {
     this.#shape = shape;
     const open = subtract(shape.universe, shape.draining ?? []);
     this.#total = sizeOf(shape.universe);
-    this.#free = new FreeIndex(open);
-    for (const value of this.#bearers.keys()) this.#free.reserve(value);
     for (const value of [...this.#resting.keys()])
-      if (includes(shape.universe, value)) this.#free.reserve(value);
-      else this.#resting.delete(value);
-    for (const value of this.#reserved.keys()) this.#free.reserve(value);
+      if (!includes(shape.universe, value)) this.#resting.delete(value);
+    const kept = [...this.#bearers.keys(), ...this.#resting.keys(), ...this.#reserved.keys()];
+    this.#free = new FreeIndex(open, single(kept));
     for (const value of [...this.#worn]) if (!this.#free.isFree(value)) this.#worn.remove(value);
-    this.#fresh = undefined;
-    if (shape.strategy === "least-recently-released") {
-      this.#fresh = new FreeIndex(open);
-      for (const value of this.#bearers.keys()) this.#fresh.reserve(value);
-      for (const value of this.#resting.keys()) this.#fresh.reserve(value);
-      for (const value of this.#reserved.keys()) this.#fresh.reserve(value);
-      for (const value of this.#worn) this.#fresh.reserve(value);
-    }
+    this.#fresh =
+      shape.strategy === "least-recently-released"
+        ? new FreeIndex(open, single([...kept, ...this.#worn]))
+        : undefined;
     this.#outOfRange = 0;
     this.#heldDraining = 0;
     for (const value of this.#bearers.keys())
@@ -523,4 +517,8 @@ export class Allocator {
       nextAt: this.nextAt(),
     };
   }
+}
+
+function single(values: readonly bigint[]): IntervalSet {
+  return toSet(values.map((value) => ({ low: value, high: value })));
 }

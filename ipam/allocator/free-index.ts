@@ -6,7 +6,7 @@
 //   F3. The tree is a treap: ordered by address, heap-ordered by pseudo-random weights from a fixed seed, hence O(log n) expected
 //       whatever the order of operations, and the same for the same operations.
 //   F4. Each node knows how many addresses lie below it, so that the n-th free address is found like any other.
-import { find, type Interval, type IntervalSet } from "./intervals.ts";
+import { find, subtract, type Interval, type IntervalSet } from "./intervals.ts";
 
 interface Node {
   low: bigint;
@@ -23,10 +23,10 @@ export class FreeIndex {
   #root: Node | undefined;
   #seed = 0x9e3779b9;
 
-  /** All of the universe is free at first. */
-  constructor(universe: IntervalSet) {
+  /** All of the universe is free at first, but for what is taken. */
+  constructor(universe: IntervalSet, taken: IntervalSet = []) {
     this.#universe = universe;
-    for (const { low, high } of universe) this.#insert(low, high);
+    for (const { low, high } of subtract(universe, taken)) this.#insert(low, high);
   }
 
   /** How many addresses are free. */

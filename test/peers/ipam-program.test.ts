@@ -17,7 +17,8 @@ import {
   type IPAddressClaim,
 } from "#proto";
 import { applyCrds } from "./harness/crds.ts";
-import { Child, freePorts } from "./harness/child.ts";
+import { freePorts, type Child } from "./harness/child.ts";
+import { startIpam, until } from "./harness/ipam-program.ts";
 import { startKube, type Kube } from "./harness/kube.ts";
 
 let dir: string;
@@ -27,36 +28,9 @@ const running: Child[] = [];
 let webhookUrl: string;
 
 const place = "nodes";
-const pcg = join(import.meta.dirname, "../../bin/pcg");
 
-/** Starts the program; resolves when it says that it is ready. */
-async function start(name: string, args: readonly string[]): Promise<Child> {
-  const [health] = (await freePorts(1)) as [number];
-  const child = new Child({
-    name,
-    dir,
-    program: process.execPath,
-    args: [
-      pcg,
-      "ipam",
-      "run",
-      `--kubeconfig=${kube.kubeconfigPath}`,
-      "--diagnostics-address=0",
-      `--health-addr=127.0.0.1:${health}`,
-      ...args,
-    ],
-  });
-  running.push(child);
-  const ready = async () => ((await fetch(`http://127.0.0.1:${health}/readyz`)).ok ? true : undefined);
-  await child.until("becoming ready", ready, 60_000);
-  return child;
-}
-
-async function until(what: string, holds: () => Promise<boolean>, patienceMs = 30_000): Promise<void> {
-  for (const deadline = Date.now() + patienceMs; !(await holds());) {
-    if (Date.now() > deadline) throw new Error(`not in ${patienceMs} ms: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
+async function start(name: string, args: readonly string[]): Promise<void> {
+  running.push(await startIpam(kube, dir, name, args));
 }
 
 beforeAll(async () => {
