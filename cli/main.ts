@@ -261,6 +261,34 @@ ipFlags(
   (await import("./commands/ip.ts")).ipExplain(world, what, ipOptions(options)),
 );
 
+ipFlags(ip.command("plan").description("what pools in a file would do when they were so; nothing is done"))
+  .requiredOption("-f, --filename <file...>", "YAML or JSON with pools")
+  .action(async (options: IpFlags & { filename: string[] }) =>
+    (await import("./commands/ip-change.ts")).ipPlan(world, options.filename, ipOptions(options)),
+  );
+ipFlags(ip.command("import").description("take over addresses in use, as claims that hold them"))
+  .requiredOption("--pool <name>", "the pool that gives them out: name, or Kind/name")
+  .option("-f, --filename <file>", "a table with the columns address, name, cluster")
+  .option("--from-kubeconfig <file>", "the IPAddresses of another cluster")
+  .option("--dry-run", "only say what would be done")
+  .action(
+    async (
+      options: IpFlags & { pool: string; filename?: string; fromKubeconfig?: string; dryRun?: boolean },
+    ) => (await import("./commands/ip-change.ts")).ipImport(world, ipOptions(options)),
+  );
+ipFlags(ip.command("release <claim-or-address>").description("give an address back"))
+  .option("--force", "also when a machine uses it")
+  .option("--dry-run", "only say what would be done")
+  .action(async (what: string, options: IpFlags & { force?: boolean; dryRun?: boolean }) =>
+    (await import("./commands/ip-change.ts")).ipRelease(world, what, ipOptions(options)),
+  );
+ipFlags(ip.command("history <address-or-claim>").description("who had an address, and when"))
+  .option("--at <time>", "only who had it then, such as 2026-11-27T22:00:00Z")
+  .option("--data <dir>", "the gateway's data folder; beside its kubeconfig unless told")
+  .action(async (what: string, options: IpFlags & { at?: string; data?: string }) =>
+    (await import("./commands/ip-history.ts")).ipHistory(world, what, ipOptions(options)),
+  );
+
 try {
   await program.parseAsync(process.argv);
 } catch (error) {

@@ -6,6 +6,7 @@ export { gatewayOptions, type GatewayOptions } from "./options.ts";
 export { startGateway, planeCa, type GatewayDeps, type RunningGateway } from "./wiring.ts";
 export { runAgent, type AgentPod } from "./workload-program.ts";
 export { examine, type DoctorPorts, type Finding } from "./doctor.ts";
+export { historyFile } from "./addresses.ts";
 export { doctorPorts } from "./doctor-ports.ts";
 
 /** The reference page of the gateway's options, markdown. */

@@ -22,12 +22,13 @@ import { fileLeadership } from "#core/controller/file-leadership.ts";
 import { keyFileSeal, type Seal } from "#core/store/seal.ts";
 import { kubeStore } from "#core/store/kube-store.ts";
 import { sqliteStore } from "#core/store/sqlite-store.ts";
-import { ipamControllers, metal3Controllers, poolRoom } from "#ipam";
+import { ipamControllers, poolRoom } from "#ipam";
 import { eventMigration, makeJet, sqliteEventShelf, type Pools, type StoredEvent } from "#jet";
 import { desiredClusterTopic } from "#proto";
 import type { Link } from "#tunnel";
 import { pair, validity, type Identity } from "#tunnel/identity/index.ts";
 import { vsphereSessions, type VsphereClient } from "#vsphere";
+import { addressWork } from "./addresses.ts";
 import { cloudOf, keepAccount, passwordOf, type VcenterAccount } from "./account.ts";
 import { vsphereClouds } from "./cloud.ts";
 import { crdObjects } from "./crds.ts";
@@ -128,17 +129,19 @@ export async function startGateway(
       },
     );
     await line.refresh(); // before the controllers: what they say from their first round on has a way to the plane
+    const client = sessions.connect(account);
+    const addresses = ending.own(await addressWork({ store, clock, log, random, vcenter: client }, dataDir));
     const controllers = [
       ...ipamControllers({ store, clock, log }),
-      // An API server of others may not have Metal3's CRDs; `pcg ipam run` serves them there.
-      ...(options.controlPlane.mode === "sandbox" ? metal3Controllers({ store, clock, log, random }) : []),
+      ...addresses.controllers,
       ...jet.controllers,
     ];
     const running = runControllers({ store, clock, log, random }, controllers, signal);
     ending.wait(running.stopped);
 
+    ending.wait(addresses.watch(signal));
+
     const startedAt = formatTime(clock.now());
-    const client = sessions.connect(account);
     const facts = async (): Promise<PulseFacts> => ({
       version: deps.version,
       startedAt,

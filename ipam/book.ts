@@ -134,6 +134,16 @@ export class PoolBook {
     this.#allocator.rest(value, this.#deps.clock.now() + restMs);
   }
 
+  /** What would be given next, in order; none where chance decides. */
+  ahead(count: number): readonly bigint[] {
+    return this.#allocator.ahead(count);
+  }
+
+  /** Something out there uses the value: nobody is offered it for a while. */
+  avoid(value: bigint, restMs: number): void {
+    this.#allocator.rest(value, this.#deps.clock.now() + restMs);
+  }
+
   /** The claim's round has ended, well or not. `waits`: it wants an address and has none. */
   settle(owner: string, waits: boolean): void {
     if (this.#pending.get(owner) === "offered") this.cancel(owner);

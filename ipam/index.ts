@@ -2,6 +2,8 @@
 import { nearStore, type Clock, type Controller, type Kind, type Logger, type ResourceStore } from "#core";
 import { Books } from "./books.ts";
 import { claimController } from "./claim/index.ts";
+import { aheadControllers } from "./conflicts/ahead.ts";
+import type { Prober } from "./conflicts/probe.ts";
 import type { IpamGauges } from "./gauges.ts";
 import { Looks } from "./looks.ts";
 import { metal3Controller } from "./metal3/index.ts";
@@ -25,6 +27,8 @@ export interface IpamDeps {
   readonly exclusive?: boolean;
   /** Filled with figures, for metrics. */
   readonly gauges?: IpamGauges;
+  /** Asks the wire before addresses are given, for pools that want it (conflicts/ahead.ts); absent: nobody is asked. */
+  readonly prober?: Prober;
   /** Which kinds of pools the store has; all unless told. */
   readonly kinds?: readonly Kind[];
   /** Which claims and pools are served; all unless told. */
@@ -43,7 +47,11 @@ export function ipamControllers(deps: IpamDeps): Controller[] {
   if (gauges) gauges.read = () => books.gauges();
   const rivals = exclusive ? undefined : { reservations, looks: new Looks(truth), store: truth };
   const all = { store, truth, clock, log, books, reservations, rivals, serves, kinds: served, gauges };
-  return [claimController(all), ...served.map((kind) => poolController(all, kind))];
+  return [
+    claimController(all),
+    ...served.map((kind) => poolController(all, kind)),
+    ...(deps.prober ? aheadControllers({ ...all, prober: deps.prober }) : []),
+  ];
 }
 
 /** The controllers that serve Metal3's IPPools. They need its three kinds in the store: on an API server, its CRDs. */
@@ -64,4 +72,6 @@ export { metal3PoolProblems, metal3Ranges, type Metal3Ranges } from "./metal3/ra
 export * from "./inventory/index.ts";
 export { staticControllers, type StaticDeps, type VmPresence, type VmWitness } from "./static/index.ts";
 export { sayEvent, type Saying } from "./events.ts";
-export type { GuestAddress } from "./guests.ts";
+export * from "./conflicts/index.ts";
+export * from "./history/index.ts";
+export * from "./transfer/index.ts";

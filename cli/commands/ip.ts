@@ -46,12 +46,12 @@ export async function withStore<T>(
   }
 }
 
-async function openCluster(world: World, path: string): Promise<OwnedStore> {
+export async function openCluster(world: World, path: string, flag = "--kubeconfig"): Promise<OwnedStore> {
   let text: string;
   try {
     text = await readFile(path, "utf8");
   } catch (error) {
-    throw new Fault("Invalid", `--kubeconfig ${path} cannot be read: ${(error as Error).message}`, {
+    throw new Fault("Invalid", `${flag} ${path} cannot be read: ${(error as Error).message}`, {
       cause: error,
     });
   }

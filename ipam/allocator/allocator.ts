@@ -305,6 +305,19 @@ export class Allocator {
     return this.#due.next()?.at;
   }
 
+  /** The values that would be given next, in order; none where chance decides. */
+  ahead(count: number): readonly bigint[] {
+    const { strategy = "lowest" } = this.#shape;
+    if (strategy === "random") return [];
+    const values: bigint[] = [];
+    for (const { low, high } of (this.#fresh ?? this.#free).intervals())
+      for (let value = low; value <= high; value++) {
+        if (values.length === count) return values;
+        values.push(value);
+      }
+    return values;
+  }
+
   counts(): Counts {
     return {
       total: this.#total,

@@ -45,6 +45,8 @@ export interface StaticDeps {
   readonly log: Logger;
   /** Who knows whether a VM is gone; where nobody is told, CAPV's VSphereVM objects are the evidence. */
   readonly witness?: VmWitness;
+  /** Whether Metal3's kinds are served; true unless told. */
+  readonly metal3?: boolean;
 }
 
 /** One controller for machines, one for cluster endpoints. */
@@ -64,11 +66,16 @@ function staticController(deps: StaticDeps & { readonly witness: VmWitness }, ki
     else lacking.delete(keyText(seen.key));
   };
   const all = (): Key[] => [...lacking.keys()].map(parseKey);
-  const whenPools: readonly Follow[] = [metal3IPPool, inClusterIPPool, globalInClusterIPPool].map((pool) => ({
+  const { metal3 = true } = deps;
+  const whenPools: readonly Follow[] = [
+    ...(metal3 ? [metal3IPPool] : []),
+    inClusterIPPool,
+    globalInClusterIPPool,
+  ].map((pool) => ({
     kind: pool as Kind,
     affects: all,
   }));
-  const ofClaims: readonly Follow[] = [metal3IPClaim, ipAddressClaim].map((claim) => ({
+  const ofClaims: readonly Follow[] = [...(metal3 ? [metal3IPClaim] : []), ipAddressClaim].map((claim) => ({
     kind: claim as Kind,
     affects: (object) => {
       const key = subjectOf(kind, object);

@@ -1,0 +1,76 @@
+// All that the gateway does about addresses besides serving pools: Metal3's kinds, static addresses, history, conflicts.
+import { join } from "node:path";
+import {
+  isFault,
+  openDatabase,
+  type Clock,
+  type Controller,
+  type Kind,
+  type Logger,
+  type OwnedStore,
+} from "#core";
+import {
+  historyControllers,
+  historyMigration,
+  metal3Controllers,
+  sqliteHistory,
+  staticControllers,
+  watchConflicts,
+} from "#ipam";
+import { ipAddress, metal3IPAddress, metal3IPPool, vsphereMachine } from "#proto";
+import type { VsphereClient } from "#vsphere";
+import { guestAddresses, vcenterWitness } from "./vm-witness.ts";
+
+/** Who had an address when; read by `pcg ip history`. */
+export const historyFile = "addresses.db";
+
+export interface AddressDeps {
+  readonly store: OwnedStore;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly random: () => number;
+  readonly vcenter: VsphereClient;
+}
+
+export interface AddressWork {
+  readonly controllers: readonly Controller[];
+  /** Looks for conflicts until the signal aborts. */
+  watch(signal: AbortSignal): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Controllers of kinds that the store does not serve would never begin: they are left out. */
+export async function addressWork(deps: AddressDeps, dataDir: string): Promise<AddressWork> {
+  const { store, log, vcenter } = deps;
+  const database = await openDatabase(join(dataDir, historyFile), { migrations: [historyMigration] });
+  const shelf = sqliteHistory(database);
+  const [metal3, machines] = await Promise.all([serves(store, metal3IPPool), serves(store, vsphereMachine)]);
+  const witness = vcenterWitness(vcenter, log);
+  const kinds = [ipAddress as Kind, ...(metal3 ? [metal3IPAddress as Kind] : [])];
+  return {
+    controllers: [
+      ...historyControllers({ ...deps, shelf }, kinds),
+      ...(metal3 ? metal3Controllers(deps) : []),
+      ...(machines ? staticControllers({ ...deps, witness, metal3 }) : []),
+    ],
+    watch: (signal) =>
+      watchConflicts(
+        { ...deps, guests: (until) => guestAddresses(vcenter, until) },
+        { everyMs: conflictsEveryMs },
+        signal,
+      ),
+    close: () => database.close(),
+  };
+}
+
+const conflictsEveryMs = 300_000;
+
+async function serves(store: OwnedStore, kind: Kind): Promise<boolean> {
+  try {
+    await store.list(kind, { limit: 1 });
+    return true;
+  } catch (error) {
+    if (isFault(error, "NotFound")) return false;
+    throw error;
+  }
+}

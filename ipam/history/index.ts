@@ -1,0 +1,8 @@
+export {
+  historyControllers,
+  holderAt,
+  memoryHistory,
+  type HistoryEntry,
+  type HistoryShelf,
+} from "./history.ts";
+export { historyMigration, sqliteHistory } from "./sqlite.ts";

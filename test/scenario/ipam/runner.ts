@@ -1,0 +1,269 @@
+// Runs the YAML scenarios of this folder on any store: the same file on memory, on SQLite and on a real kube-apiserver.
+//
+// A scenario is a title and steps, in a namespace of its own; "$ns" in any text stands for it.
+//   apply    objects, by kind, name and what else there is to say
+//   expect   objects that come to look so; a subset: null means absent, lists match whole, "~text" is a pattern, gone: true its end
+//   never    objects that do not come to look so, for a while
+//   patch    a change (RFC 7396) of an object        delete   objects        count   how many of a kind there are, in the end
+//   unprotect an object whose finalizers somebody tears off               restart the controllers      wait    milliseconds
+import { readdirSync, readFileSync } from "node:fs";
+import { parse } from "yaml";
+import { z } from "zod";
+import { isFault, keyText, type Key, type Kind, type Resource, type ResourceStore } from "#core";
+import { modify } from "#core/store/helpers.ts";
+import { mergePatch } from "#core/store/serve/patch.ts";
+import {
+  cluster,
+  globalInClusterIPPool,
+  globalInClusterPrefixPool,
+  inClusterIPPool,
+  inClusterPrefixPool,
+  ipAddress,
+  ipAddressClaim,
+  metal3IPAddress,
+  metal3IPClaim,
+  metal3IPPool,
+  vsphereCluster,
+  vsphereMachine,
+  vsphereMachineTemplate,
+} from "#proto";
+
+/** Kinds by the words that scenarios use; Metal3's IPAddress has a name of its own. */
+export const scenarioKinds: Readonly<Record<string, Kind>> = {
+  Cluster: cluster as Kind,
+  InClusterIPPool: inClusterIPPool as Kind,
+  GlobalInClusterIPPool: globalInClusterIPPool as Kind,
+  InClusterPrefixPool: inClusterPrefixPool as Kind,
+  GlobalInClusterPrefixPool: globalInClusterPrefixPool as Kind,
+  IPAddressClaim: ipAddressClaim as Kind,
+  IPAddress: ipAddress as Kind,
+  IPPool: metal3IPPool as Kind,
+  IPClaim: metal3IPClaim as Kind,
+  Metal3IPAddress: metal3IPAddress as Kind,
+  VSphereCluster: vsphereCluster as Kind,
+  VSphereMachine: vsphereMachine as Kind,
+  VSphereMachineTemplate: vsphereMachineTemplate as Kind,
+};
+
+const named = z.looseObject({ kind: z.string(), name: z.string() });
+const objects = z.array(named);
+const step = z.union([
+  z.strictObject({ apply: objects }),
+  z.strictObject({ expect: objects }),
+  z.strictObject({ never: objects }),
+  z.strictObject({ patch: named.extend({ with: z.unknown() }) }),
+  z.strictObject({ delete: objects }),
+  z.strictObject({ unprotect: named }),
+  z.strictObject({ count: z.strictObject({ kind: z.string(), is: z.int() }) }),
+  z.strictObject({ restart: z.literal(true) }),
+  z.strictObject({ wait: z.int() }),
+]);
+const scenarioSchema = z.strictObject({ title: z.string(), steps: z.array(step).min(1) });
+export type Scenario = z.output<typeof scenarioSchema>;
+type Named = z.output<typeof named>;
+type Step = z.output<typeof step>;
+
+/** All scenarios of the folder, with the file they are in. Throws for one that cannot be understood. */
+export function readScenarios(): { readonly file: string; readonly scenario: Scenario }[] {
+  const folder = new URL(".", import.meta.url);
+  return readdirSync(folder)
+    .filter((file) => file.endsWith(".yaml"))
+    .sort()
+    .flatMap((file) =>
+      z
+        .array(scenarioSchema)
+        .parse(parse(readFileSync(new URL(file, folder), "utf8")))
+        .map((scenario) => ({ file: file.replace(".yaml", ""), scenario })),
+    );
+}
+
+/** Where scenarios are played. */
+export interface ScenarioWorld {
+  readonly store: ResourceStore;
+  /** Lets this much time pass, with all that happens in it. */
+  pass(ms: number): Promise<void>;
+  /** Ends the controllers and starts them anew. */
+  restart(): Promise<void>;
+  /** How long what is expected may take, and how long what must not happen is watched for. */
+  readonly patienceMs: number;
+  readonly watchMs: number;
+}
+
+/** Plays one; throws with the step and what there was instead. */
+export async function play({ steps }: Scenario, world: ScenarioWorld, namespace: string): Promise<void> {
+  for (const [index, each] of steps.entries()) {
+    const told = JSON.parse(JSON.stringify(each).replaceAll("$ns", namespace)) as Step;
+    try {
+      await act(told, world, namespace);
+    } catch (error) {
+      const what = Object.keys(each)[0];
+      throw new Error(`step ${index + 1} (${what}): ${(error as Error).message}`, { cause: error });
+    }
+  }
+}
+
+async function act(told: Step, world: ScenarioWorld, namespace: string): Promise<void> {
+  const { store } = world;
+  if ("apply" in told) for (const object of told.apply) await apply(store, object, namespace);
+  else if ("expect" in told)
+    for (const object of told.expect)
+      await until(
+        world,
+        () => differenceOf(store, object, namespace),
+        (difference) => `${object.kind} ${object.name}: ${difference}`,
+      );
+  else if ("never" in told) await never(world, told.never, namespace);
+  else if ("patch" in told) {
+    const { kind, key } = placeOf(told.patch, namespace);
+    await modify(store, kind, key, (object) => mergePatch(object, told.patch.with) as Resource);
+  } else if ("delete" in told)
+    for (const object of told.delete) {
+      const { kind, key } = placeOf(object, namespace);
+      await store.delete(kind, key);
+    }
+  else if ("unprotect" in told) {
+    const { kind, key } = placeOf(told.unprotect, namespace);
+    await modify(store, kind, key, (object) => void delete object.metadata.finalizers).catch(
+      (error: unknown) => {
+        if (!isFault(error, "NotFound")) throw error;
+      },
+    );
+  } else if ("count" in told) {
+    const { kind, is } = told.count;
+    const count = async () => {
+      const { items } = await store.list(kindOf(kind), { namespace });
+      return items.length === is
+        ? undefined
+        : `there are ${items.length}, not ${is}: ${items.map((item) => item.metadata.name).join(", ")}`;
+    };
+    await until(world, count, (difference) => `${kind}: ${difference}`);
+  } else if ("restart" in told) await world.restart();
+  else await world.pass(told.wait);
+}
+
+async function apply(store: ResourceStore, object: Named, namespace: string): Promise<void> {
+  const {
+    kind: word,
+    name,
+    metadata,
+    labels,
+    annotations,
+    finalizers,
+    ownerReferences,
+    status: _s,
+    ...rest
+  } = object as Named & Record<string, object>;
+  const { kind } = placeOf(object, namespace);
+  await store.create(kind, {
+    ...rest,
+    metadata: {
+      ...metadata,
+      name,
+      ...(kind.namespaced ? { namespace } : {}),
+      ...(labels ? { labels } : {}),
+      ...(annotations ? { annotations } : {}),
+      ...(finalizers ? { finalizers } : {}),
+      ...(ownerReferences ? { ownerReferences } : {}),
+    },
+  } as never);
+  void word;
+}
+
+async function until(
+  world: ScenarioWorld,
+  difference: () => Promise<string | undefined>,
+  say: (difference: string) => string,
+): Promise<void> {
+  const everyMs = Math.min(50, world.patienceMs);
+  for (let waitedMs = 0; ; waitedMs += everyMs) {
+    const now = await difference();
+    if (now === undefined) return;
+    if (waitedMs >= world.patienceMs) throw new Error(say(now));
+    await world.pass(everyMs);
+  }
+}
+
+async function never(world: ScenarioWorld, list: readonly Named[], namespace: string): Promise<void> {
+  const everyMs = Math.max(20, world.watchMs / 10);
+  for (let waitedMs = 0; waitedMs <= world.watchMs; waitedMs += everyMs) {
+    for (const object of list)
+      if ((await differenceOf(world.store, object, namespace)) === undefined)
+        throw new Error(`${object.kind} ${object.name} came to look like ${JSON.stringify(object)}`);
+    await world.pass(everyMs);
+  }
+}
+
+/** What differs between an object and what is said of it; undefined: nothing. */
+async function differenceOf(
+  store: ResourceStore,
+  said: Named,
+  namespace: string,
+): Promise<string | undefined> {
+  const { kind, key } = placeOf(said, namespace);
+  const {
+    kind: _k,
+    name: _n,
+    gone,
+    labels,
+    annotations,
+    finalizers,
+    ownerReferences,
+    metadata,
+    ...rest
+  } = said as Named & Record<string, unknown>;
+  const found = await store.get(kind, key);
+  if (gone) return found ? `${keyText(key)} is there still` : undefined;
+  if (!found) return "there is none";
+  const meta = { ...(metadata as object), labels, annotations, finalizers, ownerReferences };
+  const wanted = {
+    ...rest,
+    metadata: Object.fromEntries(Object.entries(meta).filter(([, value]) => value !== undefined)),
+  };
+  return difference(found, wanted, "");
+}
+
+/** The first place where `wanted` is not a subset of `found`. Pure. */
+export function difference(found: unknown, wanted: unknown, path: string): string | undefined {
+  const at = path || "it";
+  if (wanted === null)
+    return found === undefined || found === null
+      ? undefined
+      : `${at} is ${JSON.stringify(found)}, should be absent`;
+  if (typeof wanted === "string" && wanted.startsWith("~"))
+    return new RegExp(wanted.slice(1)).test(String(found))
+      ? undefined
+      : `${at} is ${JSON.stringify(found)}, should fit ${wanted.slice(1)}`;
+  if (Array.isArray(wanted)) {
+    if (!Array.isArray(found) || found.length !== wanted.length)
+      return `${at} is ${JSON.stringify(found)}, should have ${wanted.length} entries: ${JSON.stringify(wanted)}`;
+    return firstOf(wanted.map((each, index) => difference(found[index], each, `${path}[${index}]`)));
+  }
+  if (typeof wanted === "object") {
+    if (typeof found !== "object" || found === null)
+      return `${at} is ${JSON.stringify(found)}, should be ${JSON.stringify(wanted)}`;
+    return firstOf(
+      Object.entries(wanted as object).map(([name, each]) =>
+        difference((found as Record<string, unknown>)[name], each, path ? `${path}.${name}` : name),
+      ),
+    );
+  }
+  return found === wanted
+    ? undefined
+    : `${at} is ${JSON.stringify(found)}, should be ${JSON.stringify(wanted)}`;
+}
+
+function firstOf(list: readonly (string | undefined)[]): string | undefined {
+  return list.find((each) => each !== undefined);
+}
+
+function placeOf({ kind: word, name }: Named, namespace: string): { readonly kind: Kind; readonly key: Key } {
+  const kind = kindOf(word);
+  return { kind, key: kind.namespaced ? { namespace, name } : { name } };
+}
+
+function kindOf(word: string): Kind {
+  const kind = scenarioKinds[word];
+  if (!kind)
+    throw new Error(`scenarios know no kind ${word}; they know ${Object.keys(scenarioKinds).join(", ")}`);
+  return kind;
+}
