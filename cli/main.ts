@@ -75,12 +75,23 @@ program
     "plane, gateway and a simulated datacenter on this machine: pairs them, builds the sample cluster, shows how it goes",
   )
   .option("--once", "end when the cluster runs: exit status 0, or 1 when it does not")
+  .option(
+    "--real",
+    "on real Kubernetes, Cluster API, CAPV and vcsim instead of the sandbox (in a clone, with Go; minutes the first time)",
+  )
   .option("--json", "print a summary as JSON and nothing else")
   .option("--data <dir>", "keep state here; .pcg unless told")
   .option("--file <file>", "what to apply; examples/cluster.yaml unless told")
   .option("--timeout <seconds>", "how long the cluster may take", "180")
   .action(
-    async (options: { once?: boolean; json?: boolean; data?: string; file?: string; timeout: string }) => {
+    async (options: {
+      once?: boolean;
+      real?: boolean;
+      json?: boolean;
+      data?: string;
+      file?: string;
+      timeout: string;
+    }) => {
       const { demo } = await import("./demo/demo.ts");
       await demo(world, options);
     },

@@ -3,7 +3,8 @@ import { referencePage } from "#core/options/index.ts";
 import { gatewayOptions } from "./options.ts";
 
 export { gatewayOptions, type GatewayOptions } from "./options.ts";
-export { startGateway, planeCa, type GatewayDeps, type RunningGateway } from "./wiring.ts";
+export { planeCa } from "./files.ts";
+export { startGateway, type GatewayDeps, type RunningGateway } from "./wiring.ts";
 export { runAgent, type AgentPod } from "./workload-program.ts";
 export { examine, type DoctorPorts, type Finding } from "./doctor.ts";
 export { doctorPorts } from "./doctor-ports.ts";

@@ -50,6 +50,14 @@ export function statusText(output: Output, { status: seen }: Gateway, clusters: 
       ["memory", `${seen.memoryMiB ?? 0} MiB`],
     ],
   ).replace(/^\s*\n/, "");
+  const programs = (seen.programs ?? []).map((p) => [
+    p.name,
+    p.version,
+    output.style(p.state === "ready" ? "green" : "red", p.state),
+    p.memoryMiB === undefined ? "" : `${p.memoryMiB} MiB`,
+    String(p.restarts),
+    p.message ?? "",
+  ]);
   const conditions = (seen.conditions ?? []).map((c) => [
     output.style(c.status === "True" ? "green" : "red", c.type),
     c.status,
@@ -64,6 +72,9 @@ export function statusText(output: Output, { status: seen }: Gateway, clusters: 
   ]);
   return [
     facts,
+    ...(programs.length > 0
+      ? [table(["PROGRAM", "VERSION", "STATE", "MEMORY", "RESTARTS", "MESSAGE"], programs)]
+      : []),
     table(["CONDITION", "STATUS", "REASON", "MESSAGE"], conditions),
     rows.length > 0 ? table(["CLUSTER", "STATE", "MILESTONE", "LAST ERROR"], rows) : "no clusters",
   ].join("\n\n");
