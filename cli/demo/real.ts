@@ -6,7 +6,7 @@ import { pathToFileURL } from "node:url";
 import { Fault } from "#core";
 import type { OpenDemoSite } from "./demo.ts";
 
-const harness = join(import.meta.dirname, "../../test/peers/real-site.ts");
+const harness = join(import.meta.dirname, "../../test/peers/site/demo.ts");
 
 /** Invalid outside a clone; what the harness throws where Go is missing. */
 export const openRealSite: OpenDemoSite = async (deps, options, say, world) => {
