@@ -11,8 +11,8 @@ export interface LiveClusterDeps {
   readonly random: () => number;
   /** What Deployments of this cluster may run. */
   readonly programs: (workload: Workload) => Programs;
-  /** What else works on its API: a stand-in for kube-proxy, say. */
-  readonly controllers?: (workload: Workload) => readonly Controller[];
+  /** What else works on its API, until the signal aborts: a stand-in for kube-proxy, say. */
+  readonly controllers?: (workload: Workload, signal: AbortSignal) => readonly Controller[];
 }
 
 interface Inside {
@@ -69,7 +69,7 @@ export class LiveCluster {
     const stop = new AbortController();
     const controllers = runControllers(
       { store, clock, random, log },
-      [inner.controller, ...(this.#deps.controllers?.(workload) ?? [])],
+      [inner.controller, ...(this.#deps.controllers?.(workload, stop.signal) ?? [])],
       stop.signal,
     );
     return { stop, controllers, kubelet: inner };

@@ -45,8 +45,8 @@ export interface MachineDeps {
   readonly knobs: Knobs;
   /** What Deployments of a cluster may run. A function, since the programs may need the stand-in itself. */
   readonly programs: (workload: Workload) => Programs;
-  /** What else works on a cluster's API while it answers. */
-  readonly controllers?: (workload: Workload) => readonly Controller[];
+  /** What else works on a cluster's API while it answers, until the signal aborts. */
+  readonly controllers?: (workload: Workload, signal: AbortSignal) => readonly Controller[];
 }
 
 export interface MachineStandIn extends Workloads {
