@@ -31,6 +31,8 @@ export interface ControlPlaneOptions {
   readonly fsync?: boolean;
   /** How long the start may take in all, milliseconds; 3 minutes unless told. */
   readonly startMs?: number;
+  /** How long to wait for another process to let go of the data directory, milliseconds; 10 s unless told. */
+  readonly lockMs?: number;
 }
 
 export interface ControlPlaneDeps {
@@ -62,7 +64,7 @@ export async function startControlPlane(
 ): Promise<ControlPlane> {
   const began = deps.clock.now();
   const layout = await settleFolders(options.dataDir);
-  const release = await takeLock(layout.lock, deps, 10_000, signal);
+  const release = await takeLock(layout.lock, deps, options.lockMs ?? 10_000, signal);
   const programs = new Map<RunningName, Program>();
   const close = once(async () => {
     await stopAll(programs);
