@@ -2,7 +2,7 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { describe, expect, it } from "vitest";
 import { stringify } from "yaml";
-import type { Draft, Kind, Resource } from "#core";
+import { Secret, type Draft, type Kind, type Resource } from "#core";
 import {
   cluster,
   deployment,
@@ -20,6 +20,7 @@ import { defaultImages, installObjects } from "../providers.ts";
 import { wish } from "../testing/world.ts";
 import { childPool, clusterObject, vsphereClusterObject, type Resolved } from "./cluster.ts";
 import { controlPlane } from "./control-plane.ts";
+import { etcdSecrets } from "./etcd.ts";
 import { leaseClaim, leaseNames } from "./lease.ts";
 
 const rewrite = false;
@@ -42,6 +43,17 @@ const rich = wish({
     nameservers: ["10.0.0.53"],
   },
   controlPlane: { replicas: 3, useControlPlaneAsWorker: true, labels: { tier: "cp" } },
+});
+
+const external = wish({
+  network: { endpoint: { type: "External", host: "10.0.0.10" } },
+  controlPlane: {
+    etcd: {
+      type: "external",
+      endpoints: ["https://10.0.0.5:2379", "https://10.0.0.6:2379"],
+      secretRef: { name: "lab-etcd" },
+    },
+  },
 });
 
 function text(objects: readonly Draft<Resource>[]): string {
@@ -80,6 +92,16 @@ describe("the objects of a cluster", () => {
 
   it("read as written down: DHCP, a name for the API, its own rules for nodes", async () => {
     await golden("dhcp-ddns", text(whole(rich)));
+  });
+
+  it("read as written down: an etcd of the site, an endpoint that is there already", async () => {
+    const objects = [
+      ...etcdSecrets(external, { ca: "Q0E=", certificate: "Q1JU", key: new Secret("S0VZ") }),
+      controlPlane(external, resolved, "c1-cp-1", 1),
+    ];
+    const read = text(objects);
+    await golden("external-etcd", read);
+    expect(read).not.toContain("kube-vip");
   });
 
   it("read as written down: lease and child pool", async () => {

@@ -143,7 +143,9 @@ export function spaController(deps: JetDeps, options: JetOptions, events: EventR
       if (object.metadata.namespace !== systemNamespace) return inClusterNamespace(object);
       const { items } = await deps.store.list(spa);
       return items
-        .filter((one) => one.spec.cloud.credentialRef.name === object.metadata.name)
+        .filter(({ spec: { cloud, controlPlane } }) =>
+          [cloud.credentialRef.name, controlPlane.etcd?.secretRef.name].includes(object.metadata.name),
+        )
         .map((one) => ({ namespace: one.metadata.namespace ?? "", name: one.metadata.name }));
     },
   };

@@ -26,6 +26,7 @@ import {
   type NeedSeen,
   type LeaseSeen,
 } from "./seen.ts";
+import { readEtcd } from "./observe-etcd.ts";
 import { readWorkload } from "./observe-workload.ts";
 
 export interface Observer {
@@ -88,6 +89,7 @@ export async function observeSpa(
       born || deleting
         ? { kind: "unasked" }
         : await askCloud(deps, memory, names.namespace, found, credential, signal),
+    etcd: await readEtcd(store, options.systemNamespace, found, names, deps.clock.now()),
     needs: await readNeeds(deps, found, leaseClaims),
     gateway,
     identity: await store.get(secret, { namespace: names.namespace, name: names.identity }),

@@ -13,6 +13,7 @@ import type { AddressNeed } from "#proto/render/addresses.ts";
 import type { ClusterNames } from "#proto/render/names.ts";
 import type { PlacementAt, VmFacts } from "../ports.ts";
 import type { LeasedAddress } from "../render/cluster.ts";
+import type { EtcdAccess } from "../render/etcd.ts";
 import type { LeaseName } from "../render/lease.ts";
 
 export type CredentialSeen =
@@ -35,6 +36,15 @@ export type CloudSeen =
       /** The server's certificate, where the cloud could tell. */
       readonly thumbprint?: string | undefined;
     };
+
+/** The way to a wished external etcd. */
+export interface EtcdSeen {
+  /** Absent: something is wrong with the Secret that the wish names. */
+  readonly access?: EtcdAccess | undefined;
+  readonly problems: readonly Problem[];
+  /** The Secrets for Cluster API that are on the gateway already. */
+  readonly made: readonly SecretObject[];
+}
 
 export interface LeaseSeen {
   readonly at: LeaseName;
@@ -77,6 +87,8 @@ export interface SpaSeen {
   readonly side: "gateway" | "workload" | "none";
   readonly credential: CredentialSeen;
   readonly cloud: CloudSeen;
+  /** Undefined where etcd runs on the control plane. */
+  readonly etcd?: EtcdSeen | undefined;
   readonly needs: readonly NeedSeen[];
   readonly gateway: Side;
   readonly identity: SecretObject | undefined;
