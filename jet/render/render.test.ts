@@ -16,7 +16,7 @@ import { addressNeeds } from "#proto/render/addresses.ts";
 import { machineTemplate } from "#proto/render/machine-template.ts";
 import { dropEmpty, boundedName, includes, overlay } from "#proto/render/shape.ts";
 import { workerName } from "#proto/render/names.ts";
-import { defaultImages, installObjects } from "../providers.ts";
+import { agentObjects } from "../providers.ts";
 import { wish } from "../testing/world.ts";
 import { childPool, clusterObject, vsphereClusterObject, type Resolved } from "./cluster.ts";
 import { controlPlane } from "./control-plane.ts";
@@ -120,7 +120,11 @@ describe("the objects of a cluster", () => {
 
   it("read as written down: what goes into the workload cluster", async () => {
     const trust = { signingKey: "KEY" };
-    const objects = installObjects(wish(), defaultImages, trust, "one-time").map(({ object }) => object);
+    const config = { config: new Secret("{}"), version: "1" };
+    const images = { mirror: "registry.test/mirror", pullSecret: config };
+    const objects = agentObjects(wish(), "pcg-agent:1", images, trust, "one-time").map(
+      ({ object }) => object,
+    );
     await golden("install", text(objects));
   });
 
@@ -140,7 +144,7 @@ describe("the objects of a cluster", () => {
       ...whole(rich),
       leaseClaim(wish(), need!, leaseNames(wish(), need!)[0]!),
       childPool(wish(), "c1", [{ address: "10.0.0.11", prefix: 24 }]),
-      ...installObjects(wish(), defaultImages, {}).map(({ object }) => object),
+      ...agentObjects(wish(), "pcg-agent:1", {}, {}).map(({ object }) => object),
     ];
     for (const draft of drafts) {
       const kind = kinds.find((k) => k.kind === draft.kind);

@@ -135,6 +135,21 @@ export const spaSpecSchema = z.object({
       template: name.optional(),
     })
     .prefault({}),
+  /** Where the images of what runs in the cluster come from; absent: as the gateway is told, else from their own registries. */
+  images: z
+    .object({
+      /** A registry, perhaps with a path, that mirrors registry.k8s.io and ghcr.io: "registry.example/mirror". */
+      registry: z
+        .string()
+        .regex(
+          /^[a-z0-9.-]+(:\d+)?(\/[a-z0-9._-]+)*$/i,
+          "like registry.example or registry.example:5000/mirror",
+        )
+        .optional(),
+      /** A Secret in pcg-system on the gateway, of type kubernetes.io/dockerconfigjson. */
+      pullSecretRef: z.object({ name }).optional(),
+    })
+    .optional(),
   controlPlane: controlPlaneSchema.prefault({}),
   workerPools: z.array(workerPoolSchema).max(100).default([]),
   /**

@@ -41,6 +41,9 @@ export const decisionName = "pcg-pivot";
 /** On the gateway, in the cluster's namespace: the agent's one-time token, until the cluster is gone. */
 export const enrolmentSecretName = "pcg-enrolment";
 
+/** In the workload cluster: the record of what was installed there. */
+export const installedName = "pcg-installed";
+
 export function clusterNames(uid: string, cluster: string): ClusterNames {
   return {
     uid,
