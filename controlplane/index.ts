@@ -10,3 +10,4 @@ export {
 } from "./control-plane.ts";
 export type { ProgramStatus } from "./supervisor/program.ts";
 export type { ProgramState } from "./supervisor/decide.ts";
+export { bundledProviders } from "./providers/source.ts";

@@ -114,6 +114,23 @@ export const gatewayOptions = group({
         help: "How long a pivot is watched after the hand-over.",
         default: "10s",
       }),
+      images: group(
+        {
+          registry: option(text("REGISTRY"), {
+            help: "Registry, perhaps with a path, that mirrors registry.k8s.io and ghcr.io for workload clusters: registry.example/mirror.",
+            optional: true,
+          }),
+          pullSecretFile: option(path(), {
+            help: "File with the registry's logins: a Docker config, as in ~/.docker/config.json.",
+            optional: true,
+          }),
+          agent: option(text("IMAGE"), {
+            help: "Image of the agent in workload clusters.",
+            default: "pcg-agent",
+          }),
+        },
+        "Images of what runs in workload clusters. A cluster's own wish goes before them.",
+      ),
     },
     "Provisioning and pivot.",
   ),

@@ -38,6 +38,7 @@ import { startLocalApi } from "./local-api.ts";
 import type { GatewayOptions } from "./options.ts";
 import { orderHandler } from "./orders.ts";
 import { linkOutlet } from "./outlet.ts";
+import { imageSource } from "./images.ts";
 import { closer } from "./closer.ts";
 
 export interface GatewayDeps {
@@ -126,6 +127,8 @@ export async function startGateway(
       {
         quietMs: options.jet.quiet,
         watchMs: options.jet.watch,
+        images: { agent: options.jet.images.agent },
+        imageSource: await imageSource(options),
         agentTrust: () => trustOf(line.identity()),
       },
     );

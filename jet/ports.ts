@@ -93,6 +93,32 @@ export interface InstallImages {
   readonly agent: string;
 }
 
+/** Where the images of a cluster's own programs come from. */
+export interface ImageSource {
+  /** A registry, perhaps with a path, in place of the images' own. */
+  readonly mirror?: string | undefined;
+  /** A Docker config (JSON) with the logins of the registry; its version changes when it does. */
+  readonly pullSecret?: { readonly config: Secret; readonly version: string } | undefined;
+}
+
+/** What runs Cluster API in a workload cluster, and how it gets there. */
+export interface ProviderSource {
+  /** The Deployments that must be available before anything is moved. */
+  readonly deployments: readonly { readonly namespace: string; readonly name: string }[];
+  /** The CRDs that it brings, by name: Jet does not write its own of these. */
+  readonly crds: readonly string[];
+  /** Another one whenever `install` would write other things. */
+  digest(images: ImageSource): string;
+  /** Writes everything, in order; may be done any number of times. `renewAt`: when it must be done again, milliseconds since 1970. */
+  install(
+    to: ResourceStore,
+    images: ImageSource,
+    signal: AbortSignal,
+  ): Promise<{ readonly renewAt?: number | undefined }>;
+  /** What does not answer although its Deployments are available, in words; undefined when all do. */
+  silent(at: ResourceStore, signal: AbortSignal): Promise<string | undefined>;
+}
+
 /** What the agent must know of its plane beside its one-time token: how to check what the plane signs. */
 export interface AgentTrust {
   /** Ed25519 public key, PEM. */
@@ -107,8 +133,10 @@ export interface JetDeps {
   readonly workloads: WorkloadClusters;
   readonly outlet: Outlet;
   readonly events: EventShelf;
-  /** The CustomResourceDefinitions to install in a workload cluster. */
+  /** The CustomResourceDefinitions to install in a workload cluster, besides those that the providers bring. */
   readonly crds: () => readonly Resource[];
+  /** Absent: plain Deployments with `options.images`, as the sandbox plays them. */
+  readonly providers?: ProviderSource;
   readonly clock: Clock;
   readonly log: Logger;
   /** In [0, 1). */
@@ -119,6 +147,8 @@ export interface JetOptions {
   /** Where credential Secrets lie on the gateway; "pcg-system" unless told. */
   readonly systemNamespace?: string;
   readonly images?: Partial<InstallImages>;
+  /** Where images come from, for clusters whose wish does not say. */
+  readonly imageSource?: ImageSource;
   readonly agentTrust?: () => AgentTrust;
   /** How often a workload cluster is looked at while something is going on, milliseconds; 1000 unless told. */
   readonly busyPollMs?: number;

@@ -116,7 +116,35 @@ test("Terraform's shape works: datacenter and folder on the cluster, the rest on
   expect(spec.workerPools[0]?.placement?.ipPoolRef).toBeUndefined();
 });
 
+test("an etcd of the site is asked for by two annotations, and only the name of its Secret is at the plane", () => {
+  const spec = specFor(
+    sampleEntity((e) => {
+      e.metadata.annotations!["pcg.dev/etcd-endpoints"] = "https://10.0.0.5:2379, https://10.0.0.6:2379";
+      e.metadata.annotations!["pcg.dev/etcd-secret"] = "site-etcd";
+    }),
+  );
+  expect(spec.controlPlane.etcd).toEqual({
+    type: "external",
+    endpoints: ["https://10.0.0.5:2379", "https://10.0.0.6:2379"],
+    secretRef: { name: "site-etcd" },
+  });
+});
+
 test.each<[string, (e: ClusterEntity) => void, string[]]>([
+  [
+    "an etcd without its Secret",
+    (e) => (e.metadata.annotations!["pcg.dev/etcd-endpoints"] = "https://10.0.0.5:2379"),
+    ['metadata.annotations["pcg.dev/etcd-secret"]: is missing; pcg.dev/etcd-endpoints needs it'],
+  ],
+  [
+    "an etcd that is no address",
+    (e) =>
+      Object.assign(e.metadata.annotations!, {
+        "pcg.dev/etcd-endpoints": "10.0.0.5",
+        "pcg.dev/etcd-secret": "site-etcd",
+      }),
+    ['metadata.annotations["pcg.dev/etcd-endpoints"]: like https://10.0.0.5:2379'],
+  ],
   [
     "no datacenter",
     (e) => delete e.spec.cloudConfig!.placement!.datacenter,

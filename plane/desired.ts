@@ -105,6 +105,7 @@ function mistakes(entity: ClusterEntity, parts: Parts, context: DesireContext): 
     ),
     ...pools.flatMap(poolProblems),
     ...sameNames(workers),
+    ...etcdProblems(entity.metadata.annotations ?? {}),
     ...when(
       !version,
       `metadata.annotations["${annotations.kubernetesVersion}"]`,
@@ -170,6 +171,7 @@ function draftOf(entity: ClusterEntity, parts: Parts, context: DesireContext) {
       ...machines(controlPlane.pool),
       ...present({
         replicas: controlPlane.pool.poolConfig?.size ?? undefined,
+        etcd: externalEtcd(notes),
         useControlPlaneAsWorker: controlPlane.pool.poolConfig?.useControlPlaneAsWorker ?? undefined,
       }),
     },
@@ -184,6 +186,25 @@ function draftOf(entity: ClusterEntity, parts: Parts, context: DesireContext) {
     ),
     agent: { planeUrl: context.planeUrl, planeCa: context.planeCa },
   });
+}
+
+/** One of the two annotations alone says nothing (see `etcdProblems`). */
+function externalEtcd(notes: Readonly<Record<string, string>>) {
+  const { [annotations.etcdEndpoints]: endpoints, [annotations.etcdSecret]: name } = notes;
+  if (!endpoints || !name) return undefined;
+  return {
+    type: "external" as const,
+    endpoints: endpoints.split(",").map((s) => s.trim()),
+    secretRef: { name },
+  };
+}
+
+function etcdProblems(notes: Readonly<Record<string, string>>): Problem[] {
+  const both = [annotations.etcdEndpoints, annotations.etcdSecret] as const;
+  const [missing] = both.filter((name) => !notes[name]);
+  if (missing === undefined || both.every((name) => !notes[name])) return [];
+  const other = both.find((name) => name !== missing)!;
+  return [{ field: `metadata.annotations["${missing}"]`, message: `is missing; ${other} needs it` }];
 }
 
 /** The whole document for one change. `enrolmentToken` is left out once it was used. */

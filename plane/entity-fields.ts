@@ -25,6 +25,8 @@ export interface Origins {
 export function entityField(path: readonly PropertyKey[], origins: Origins): string {
   const [first = "", ...rest] = path.map(String);
   if (first === "placement") return placeField(origins.placement, rest);
+  if (first === "controlPlane" && rest[0] === "etcd")
+    return `metadata.annotations["${rest[1] === "secretRef" ? annotations.etcdSecret : annotations.etcdEndpoints}"]`;
   if (first === "controlPlane") return poolField(origins.controlPlane ?? "spec.machinepoolconfig", rest);
   if (first === "workerPools") {
     const [index = "", ...inside] = rest;

@@ -5,6 +5,7 @@ import { nodeBasics, nodeRegistration } from "#proto/render/kubeadm.ts";
 import { clusterNames } from "#proto/render/names.ts";
 import { dropEmpty } from "#proto/render/shape.ts";
 import { clusterLabels, type Resolved } from "./cluster.ts";
+import { etcdConfiguration } from "./etcd.ts";
 import { kubeVip } from "./kube-vip.ts";
 
 export function controlPlane(
@@ -50,6 +51,7 @@ function kubeadmConfigSpec(spec: SpaSpec, { endpoint }: Resolved): object {
   return {
     ...basics,
     clusterConfiguration: {
+      etcd: etcdConfiguration(spec),
       apiServer: { certSANs: [...new Set([endpoint.host, ...(spec.network.certSANs ?? [])])] },
       controllerManager: { extraArgs: [{ name: "cloud-provider", value: "external" }] },
     },

@@ -2,7 +2,7 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { describe, expect, it } from "vitest";
 import { stringify } from "yaml";
-import type { Draft, Kind, Resource } from "#core";
+import { Secret, type Draft, type Kind, type Resource } from "#core";
 import {
   cluster,
   deployment,
@@ -16,10 +16,11 @@ import { addressNeeds } from "#proto/render/addresses.ts";
 import { machineTemplate } from "#proto/render/machine-template.ts";
 import { dropEmpty, boundedName, includes, overlay } from "#proto/render/shape.ts";
 import { workerName } from "#proto/render/names.ts";
-import { defaultImages, installObjects } from "../providers.ts";
+import { agentObjects } from "../providers.ts";
 import { wish } from "../testing/world.ts";
 import { childPool, clusterObject, vsphereClusterObject, type Resolved } from "./cluster.ts";
 import { controlPlane } from "./control-plane.ts";
+import { etcdSecrets } from "./etcd.ts";
 import { leaseClaim, leaseNames } from "./lease.ts";
 
 const rewrite = false;
@@ -42,6 +43,17 @@ const rich = wish({
     nameservers: ["10.0.0.53"],
   },
   controlPlane: { replicas: 3, useControlPlaneAsWorker: true, labels: { tier: "cp" } },
+});
+
+const external = wish({
+  network: { endpoint: { type: "External", host: "10.0.0.10" } },
+  controlPlane: {
+    etcd: {
+      type: "external",
+      endpoints: ["https://10.0.0.5:2379", "https://10.0.0.6:2379"],
+      secretRef: { name: "lab-etcd" },
+    },
+  },
 });
 
 function text(objects: readonly Draft<Resource>[]): string {
@@ -82,6 +94,16 @@ describe("the objects of a cluster", () => {
     await golden("dhcp-ddns", text(whole(rich)));
   });
 
+  it("read as written down: an etcd of the site, an endpoint that is there already", async () => {
+    const objects = [
+      ...etcdSecrets(external, { ca: "Q0E=", certificate: "Q1JU", key: new Secret("S0VZ") }),
+      controlPlane(external, resolved, "c1-cp-1", 1),
+    ];
+    const read = text(objects);
+    await golden("external-etcd", read);
+    expect(read).not.toContain("kube-vip");
+  });
+
   it("read as written down: lease and child pool", async () => {
     const [need] = addressNeeds(wish());
     const [name] = leaseNames(wish(), need!);
@@ -98,7 +120,11 @@ describe("the objects of a cluster", () => {
 
   it("read as written down: what goes into the workload cluster", async () => {
     const trust = { signingKey: "KEY" };
-    const objects = installObjects(wish(), defaultImages, trust, "one-time").map(({ object }) => object);
+    const config = { config: new Secret("{}"), version: "1" };
+    const images = { mirror: "registry.test/mirror", pullSecret: config };
+    const objects = agentObjects(wish(), "pcg-agent:1", images, trust, "one-time").map(
+      ({ object }) => object,
+    );
     await golden("install", text(objects));
   });
 
@@ -118,7 +144,7 @@ describe("the objects of a cluster", () => {
       ...whole(rich),
       leaseClaim(wish(), need!, leaseNames(wish(), need!)[0]!),
       childPool(wish(), "c1", [{ address: "10.0.0.11", prefix: 24 }]),
-      ...installObjects(wish(), defaultImages, {}).map(({ object }) => object),
+      ...agentObjects(wish(), "pcg-agent:1", {}, {}).map(({ object }) => object),
     ];
     for (const draft of drafts) {
       const kind = kinds.find((k) => k.kind === draft.kind);

@@ -13,8 +13,8 @@ import {
   type JournalPort,
 } from "../pivot/journal.ts";
 import type { PivotContext } from "../pivot/step.ts";
-import type { InstallImages } from "../ports.ts";
-import { deploymentKeys } from "../providers.ts";
+import type { ProviderSource } from "../ports.ts";
+import { deploymentKeys, isAvailable } from "../providers.ts";
 import type { SpaSeen } from "./seen.ts";
 import { identityOf } from "./rendered.ts";
 import { type Actor, Waiting, workloadOf } from "./actor.ts";
@@ -71,7 +71,7 @@ function pivotContext(
   journal: JournalPort,
   signal: AbortSignal,
 ): PivotContext {
-  const { deps, images } = actor;
+  const { deps, providers } = actor;
   const workload = workloadOf(seen);
   const out = direction === "ToWorkload";
   const { credential, spa: object } = seen;
@@ -81,7 +81,7 @@ function pivotContext(
     journal,
     names: seen.names,
     identity: () => Promise.resolve(identityOf(seen)),
-    targetLacks: () => (out ? lacksProviders(workload, seen, images) : stopAgent(workload, seen)),
+    targetLacks: () => (out ? lacksProviders(workload, seen, providers, signal) : stopAgent(workload, seen)),
     ...(credential.kind === "found"
       ? {
           missingVms: async (uuids) => {
@@ -109,18 +109,15 @@ function pivotContext(
 async function lacksProviders(
   workload: ResourceStore,
   seen: SpaSeen,
-  images: InstallImages,
+  providers: ProviderSource,
+  signal: AbortSignal,
 ): Promise<string | undefined> {
-  for (const key of deploymentKeys(seen.names.uid, images)) {
-    const object = await workload.get(deployment, key);
-    if (!(
-      (object?.status?.availableReplicas ?? 0) > 0 ||
-      object?.status?.conditions?.some((c) => c.type === "Available" && c.status === "True")
-    )) {
+  for (const key of deploymentKeys(seen.names.uid, providers)) {
+    if (!isAvailable(await workload.get(deployment, key))) {
       return `Deployment ${key.namespace}/${key.name} is not available`;
     }
   }
-  return undefined;
+  return providers.silent(workload, signal);
 }
 
 /** The agent changes nothing any more while its cluster goes back. It holds still by the decision record already; this is manners. */

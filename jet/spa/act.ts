@@ -12,7 +12,7 @@ import {
 } from "#proto";
 import { enrolmentSecretName, words } from "#proto/render/names.ts";
 import { ensureDeleted, ensureExists, ensureForgotten, ensureHolds, modify } from "../ensure.ts";
-import { installObjects } from "../providers.ts";
+import { agentObjects, writeAll, writeInstalled } from "../providers.ts";
 import { keptKubeconfigName, type SpaSeen } from "./seen.ts";
 import type { SpaAction } from "./action.ts";
 import { type Actor, workloadOf, Waiting } from "./actor.ts";
@@ -69,7 +69,7 @@ export async function actSpa(
       return;
     }
     case "install":
-      return install(actor, seen);
+      return install(actor, seen, signal);
     case "deliver":
       return deliver(workloadOf(seen), seen, action.desired, action.counter);
     case "pivot":
@@ -98,14 +98,18 @@ async function editSpa(store: ResourceStore, seen: SpaSeen, edit: (object: Spa) 
 }
 
 /** CRDs first: nothing else can be stored without them. */
-async function install({ deps, images, trust }: Actor, seen: SpaSeen): Promise<void> {
+async function install(actor: Actor, seen: SpaSeen, signal: AbortSignal): Promise<void> {
+  const { deps, providers, trust } = actor;
   const to = workloadOf(seen);
   const kept = await deps.store.get(secret, { namespace: seen.names.namespace, name: enrolmentSecretName });
   const token = secretText(kept, "token");
-  for (const crd of deps.crds()) await ensureExists(to, customResourceDefinition, crd);
-  for (const { kind, object } of installObjects(seen.spa.spec, images, trust(), token)) {
-    await (kind === secret ? ensureHolds : ensureExists)(to, kind, object);
+  const source = seen.images?.source ?? {};
+  for (const crd of deps.crds()) {
+    if (!providers.crds.includes(crd.metadata.name)) await ensureExists(to, customResourceDefinition, crd);
   }
+  const { renewAt } = await providers.install(to, source, signal);
+  await writeAll(to, agentObjects(seen.spa.spec, actor.agentImage, source, trust(), token));
+  await writeInstalled(to, seen.names.uid, { digest: actor.digest(source), renewAt });
 }
 
 /** The wish as an object in the cluster; an older one never overwrites a newer one. */

@@ -1,13 +1,16 @@
 // Who acts, and how an action says that it must wait.
 import { Fault, type ResourceStore } from "#core";
 import type { EventRing } from "../events.ts";
-import type { AgentTrust, InstallImages, JetDeps } from "../ports.ts";
+import type { AgentTrust, ImageSource, JetDeps, ProviderSource } from "../ports.ts";
 import type { SpaSeen } from "./seen.ts";
 
 export interface Actor {
   readonly deps: JetDeps;
   readonly events: EventRing;
-  readonly images: InstallImages;
+  readonly providers: ProviderSource;
+  readonly agentImage: string;
+  /** Of all that is installed in a workload cluster, with images from there. */
+  readonly digest: (images: ImageSource) => string;
   readonly trust: () => AgentTrust;
   readonly quietMs: number;
   readonly watchMs: number;

@@ -27,9 +27,11 @@ import {
   type Spa,
 } from "#proto";
 import { words } from "#proto/render/names.ts";
+import { contentHash } from "#proto/render/shape.ts";
 import type { EventRing } from "../events.ts";
-import type { InstallImages, JetDeps, JetOptions } from "../ports.ts";
-import { defaultImages } from "../providers.ts";
+
+import type { ImageSource, JetDeps, JetOptions } from "../ports.ts";
+import { defaultImages, plainProviders } from "../providers.ts";
 import { actSpa } from "./act.ts";
 import { Waiting } from "./actor.ts";
 import { observeSpa } from "./observe.ts";
@@ -42,7 +44,10 @@ import { clusterStatus, reportSpa } from "./report.ts";
 const tellAgainMs = 5 * 60_000;
 
 export function spaController(deps: JetDeps, options: JetOptions, events: EventRing): Controller {
-  const images: InstallImages = { ...defaultImages, ...options.images };
+  const images = { ...defaultImages, ...options.images };
+  const providers = deps.providers ?? plainProviders(images);
+  const ownDigest = contentHash([deps.crds(), images.agent]);
+  const digest = (source: ImageSource) => contentHash([ownDigest, providers.digest(source)]);
   const systemNamespace = options.systemNamespace ?? "pcg-system";
   const backoff = options.backoff ?? { baseMs: 5_000, capMs: 300_000 };
   const busyMs = options.busyPollMs ?? 1_000;
@@ -50,18 +55,24 @@ export function spaController(deps: JetDeps, options: JetOptions, events: EventR
   const told = new Map<string, { readonly status: ClusterStatus; readonly at: number }>();
   const observer = {
     deps,
-    options: { systemNamespace, images, workloadTimeoutMs: options.workloadTimeoutMs ?? 10_000 },
+    options: {
+      systemNamespace,
+      providers,
+      imageSource: options.imageSource ?? {},
+      workloadTimeoutMs: options.workloadTimeoutMs ?? 10_000,
+    },
     memory,
   };
   const actor = {
     deps,
     events,
-    images,
+    providers,
+    agentImage: images.agent,
+    digest,
     trust: options.agentTrust ?? (() => ({})),
     quietMs: options.quietMs ?? 2_000,
     watchMs: options.watchMs ?? 5_000,
   };
-  const crds = deps.crds().length;
 
   async function reconcile(key: Key, signal: AbortSignal): Promise<Result> {
     const seen = await observeSpa(observer, key, signal);
@@ -74,7 +85,7 @@ export function spaController(deps: JetDeps, options: JetOptions, events: EventR
       if (seen.spa.spec.pause && !seen.deleting) return {};
       const plan = seen.deleting
         ? planDeletion(seen)
-        : planCluster(seen, { images, crds, now: deps.clock.now() });
+        : planCluster(seen, { providers, digest, now: deps.clock.now() });
       const failure = await act(seen, plan, signal);
       if (failure?.code === "Cancelled" || signal.aborted)
         throw failure ?? new Fault("Cancelled", "stopping");
@@ -143,7 +154,11 @@ export function spaController(deps: JetDeps, options: JetOptions, events: EventR
       if (object.metadata.namespace !== systemNamespace) return inClusterNamespace(object);
       const { items } = await deps.store.list(spa);
       return items
-        .filter((one) => one.spec.cloud.credentialRef.name === object.metadata.name)
+        .filter(({ spec: { cloud, controlPlane, images } }) =>
+          [cloud.credentialRef.name, controlPlane.etcd?.secretRef.name, images?.pullSecretRef?.name].includes(
+            object.metadata.name,
+          ),
+        )
         .map((one) => ({ namespace: one.metadata.namespace ?? "", name: one.metadata.name }));
     },
   };

@@ -15,7 +15,7 @@ import {
 import { addressNeeds } from "#proto/render/addresses.ts";
 import { clusterNames, words } from "#proto/render/names.ts";
 import { activeSide } from "../pivot/journal.ts";
-import type { InstallImages, JetDeps, JetOptions } from "../ports.ts";
+import type { ImageSource, JetDeps, JetOptions, ProviderSource } from "../ports.ts";
 import type { LeasedAddress } from "../render/cluster.ts";
 import { leaseNames } from "../render/lease.ts";
 import { type CloudMemory, askCloud, countStrays } from "./observe-cloud.ts";
@@ -26,12 +26,15 @@ import {
   type NeedSeen,
   type LeaseSeen,
 } from "./seen.ts";
+import { readEtcd } from "./observe-etcd.ts";
+import { readImages } from "./observe-images.ts";
 import { readWorkload } from "./observe-workload.ts";
 
 export interface Observer {
   readonly deps: JetDeps;
   readonly options: Required<Pick<JetOptions, "systemNamespace" | "workloadTimeoutMs">> & {
-    readonly images: InstallImages;
+    readonly providers: ProviderSource;
+    readonly imageSource: ImageSource;
   };
   readonly memory: CloudMemory;
 }
@@ -88,6 +91,8 @@ export async function observeSpa(
       born || deleting
         ? { kind: "unasked" }
         : await askCloud(deps, memory, names.namespace, found, credential, signal),
+    etcd: await readEtcd(store, options.systemNamespace, found, names, deps.clock.now()),
+    images: await readImages(store, options.systemNamespace, found, options.imageSource),
     needs: await readNeeds(deps, found, leaseClaims),
     gateway,
     identity: await store.get(secret, { namespace: names.namespace, name: names.identity }),

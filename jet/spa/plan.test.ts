@@ -21,7 +21,7 @@ import {
 import { addressNeeds } from "#proto/render/addresses.ts";
 import { clusterNames, words } from "#proto/render/names.ts";
 import { machineTemplate } from "#proto/render/machine-template.ts";
-import { deploymentKeys, defaultImages } from "../providers.ts";
+import { deploymentKeys, defaultImages, plainProviders } from "../providers.ts";
 import { leaseNames } from "../render/lease.ts";
 import { wish } from "../testing/world.ts";
 import type { PivotJournal } from "../pivot/journal.ts";
@@ -34,7 +34,8 @@ import type { SpaAction } from "./action.ts";
 const spec = wish();
 const ns = "cluster-u1";
 const now = Date.UTC(2026, 0, 1);
-const options = { images: defaultImages, crds: 1, now };
+const providers = plainProviders(defaultImages);
+const options = { providers, digest: () => "d", now };
 
 function thing<R extends Resource>(kind: Kind<R>, name: string, more: object = {}): R {
   const { metadata, ...rest } = more as { metadata?: object };
@@ -129,7 +130,7 @@ const kept: SpaSeen = { ...initialized, kubeconfig: { made: "K", kept: "K" } };
 
 const running = (available: number): ReadonlyMap<string, Deployment> =>
   new Map(
-    deploymentKeys("u1", defaultImages).map((at) => [
+    deploymentKeys("u1", providers).map((at) => [
       `${at.namespace}/${at.name}`,
       thing(deployment, at.name, { status: { availableReplicas: available } }) as Deployment,
     ]),
@@ -138,7 +139,7 @@ function reachable(change: Partial<Extract<WorkloadSeen, { kind: "reachable" }>>
   return {
     kind: "reachable",
     store: undefined as unknown as OwnedStore,
-    crds: 1,
+    installed: { digest: "d" },
     deployments: running(1),
     spectroCluster: undefined,
     identity: undefined,
@@ -292,7 +293,7 @@ describe("planCluster", () => {
     ],
     [
       "an API that answers",
-      { ...kept, workload: reachable({ deployments: new Map(), crds: 0 }) },
+      { ...kept, workload: reachable({ deployments: new Map(), installed: undefined }) },
       "Provisioning; at ImagePullSecretPropagationDone; install, deliver",
     ],
     [

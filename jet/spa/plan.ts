@@ -18,7 +18,7 @@ import type { PlanOptions, Stage } from "./stage.ts";
 import { validate, reserve, image } from "./stages/ready.ts";
 import { infrastructure, firstNode, kubeconfig } from "./stages/build.ts";
 import { install, pivot, deliver, controlPlaneNodes, workerNodes } from "./stages/handover.ts";
-import { gatewayUpkeep, upkeepActions, healthCondition, machinesSeen } from "./upkeep.ts";
+import { gatewayUpkeep, installUpkeep, upkeepActions, healthCondition, machinesSeen } from "./upkeep.ts";
 import { resolvedEndpoint, templateSeen } from "./rendered.ts";
 
 export interface SpaPlan {
@@ -91,6 +91,7 @@ export function planCluster(seen: SpaSeen, options: PlanOptions): SpaPlan {
       ...(seen.spa.metadata.finalizers?.length ? [] : [{ do: "add finalizer" as const }]),
       ...upkeep,
       ...actions,
+      ...installUpkeep(seen, options),
     ],
     conditions: [...conditions, ...healthCondition(seen, options.now)],
     standings,

@@ -11,8 +11,10 @@ import {
 } from "#proto";
 import type { AddressNeed } from "#proto/render/addresses.ts";
 import type { ClusterNames } from "#proto/render/names.ts";
-import type { PlacementAt, VmFacts } from "../ports.ts";
+import type { ImageSource, PlacementAt, VmFacts } from "../ports.ts";
+import type { Installed } from "../providers.ts";
 import type { LeasedAddress } from "../render/cluster.ts";
+import type { EtcdAccess } from "../render/etcd.ts";
 import type { LeaseName } from "../render/lease.ts";
 
 export type CredentialSeen =
@@ -35,6 +37,21 @@ export type CloudSeen =
       /** The server's certificate, where the cloud could tell. */
       readonly thumbprint?: string | undefined;
     };
+
+/** Where images come from, and what is wrong with the wish for it. */
+export interface ImagesSeen {
+  readonly source: ImageSource;
+  readonly problems: readonly Problem[];
+}
+
+/** The way to a wished external etcd. */
+export interface EtcdSeen {
+  /** Absent: something is wrong with the Secret that the wish names. */
+  readonly access?: EtcdAccess | undefined;
+  readonly problems: readonly Problem[];
+  /** The Secrets for Cluster API that are on the gateway already. */
+  readonly made: readonly SecretObject[];
+}
 
 export interface LeaseSeen {
   readonly at: LeaseName;
@@ -60,7 +77,9 @@ export type WorkloadSeen =
   | {
       readonly kind: "reachable";
       readonly store: OwnedStore;
-      readonly crds: number;
+      readonly installed: Installed | undefined;
+      /** What does not answer there although it runs; only looked for before a pivot. */
+      readonly silent?: string | undefined;
       readonly deployments: ReadonlyMap<string, Deployment>;
       readonly spectroCluster: SpectroCluster | undefined;
       /** Only looked at where the workload cluster owns its objects. */
@@ -77,6 +96,9 @@ export interface SpaSeen {
   readonly side: "gateway" | "workload" | "none";
   readonly credential: CredentialSeen;
   readonly cloud: CloudSeen;
+  /** Undefined where etcd runs on the control plane. */
+  readonly etcd?: EtcdSeen | undefined;
+  readonly images?: ImagesSeen;
   readonly needs: readonly NeedSeen[];
   readonly gateway: Side;
   readonly identity: SecretObject | undefined;

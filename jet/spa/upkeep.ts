@@ -7,7 +7,7 @@ import { isSettled } from "../pivot/journal.ts";
 import type { SpaSeen } from "./seen.ts";
 import { type SpaAction, apply, keep } from "./action.ts";
 import { identityOf, childPools } from "./rendered.ts";
-import { condition } from "./stage.ts";
+import { condition, type PlanOptions } from "./stage.ts";
 
 /** A corrected password reaches a cluster that is not moving. */
 export function gatewayUpkeep(seen: SpaSeen): SpaAction[] {
@@ -33,6 +33,19 @@ export function upkeepActions(seen: SpaSeen): SpaAction[] {
       actions.push({ do: "apply", on: "workload", kind: inClusterIPPool, object: pool, hold: true });
   }
   return actions;
+}
+
+/** Whether all that is wanted in the workload cluster was written there. */
+export function isInstalled({ workload, images }: SpaSeen, { digest }: Pick<PlanOptions, "digest">): boolean {
+  return workload.kind === "reachable" && workload.installed?.digest === digest(images?.source ?? {});
+}
+
+/** A cluster that manages itself gets newer programs when the gateway has newer ones, and newer certificates in time. */
+export function installUpkeep(seen: SpaSeen, options: PlanOptions): SpaAction[] {
+  const { side, workload, spa } = seen;
+  if (side !== "workload" || workload.kind !== "reachable" || !isSettled(spa.status?.pivot)) return [];
+  const isDue = (workload.installed?.renewAt ?? Infinity) <= options.now;
+  return isDue || !isInstalled(seen, options) ? [{ do: "install" }] : [];
 }
 
 /** Ours: a beat every 30 s, in doubt after 2 minutes, unhealthy after 10 (Palette's figure). */

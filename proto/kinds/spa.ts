@@ -46,8 +46,22 @@ const taint = z.object({
   effect: z.enum(["NoSchedule", "PreferNoSchedule", "NoExecute"]),
 });
 
+/** An etcd that is there already. Absent: one member on each control-plane machine. Never changed once the cluster exists. */
+export const externalEtcdSchema = z.object({
+  type: z.literal("external"),
+  /** "https://10.0.0.5:2379"; one cluster an etcd, as kubeadm knows no prefix. */
+  endpoints: z
+    .array(z.string().regex(/^https:\/\/[^\s/?#@]+:\d{1,5}$/, "like https://10.0.0.5:2379"))
+    .min(1)
+    .max(50),
+  /** A Secret in pcg-system on the gateway with ca.crt, and the API server's client certificate tls.crt and tls.key. */
+  secretRef: z.object({ name }),
+});
+export type ExternalEtcd = z.infer<typeof externalEtcdSchema>;
+
 export const controlPlaneSchema = z.object({
   replicas: z.union([z.literal(1), z.literal(3), z.literal(5)]).default(1),
+  etcd: externalEtcdSchema.optional(),
   instance: instanceSchema.prefault({}),
   placement: placementSchema.optional(),
   labels: labels.optional(),
@@ -121,6 +135,21 @@ export const spaSpecSchema = z.object({
       template: name.optional(),
     })
     .prefault({}),
+  /** Where the images of what runs in the cluster come from; absent: as the gateway is told, else from their own registries. */
+  images: z
+    .object({
+      /** A registry, perhaps with a path, that mirrors registry.k8s.io and ghcr.io: "registry.example/mirror". */
+      registry: z
+        .string()
+        .regex(
+          /^[a-z0-9.-]+(:\d+)?(\/[a-z0-9._-]+)*$/i,
+          "like registry.example or registry.example:5000/mirror",
+        )
+        .optional(),
+      /** A Secret in pcg-system on the gateway, of type kubernetes.io/dockerconfigjson. */
+      pullSecretRef: z.object({ name }).optional(),
+    })
+    .optional(),
   controlPlane: controlPlaneSchema.prefault({}),
   workerPools: z.array(workerPoolSchema).max(100).default([]),
   /**

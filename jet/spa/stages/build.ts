@@ -40,7 +40,11 @@ export function infrastructure(seen: SpaSeen): Stage {
 }
 
 export function has(seen: SpaSeen, kind: Kind, name: string | undefined): boolean {
-  if (kind === secret) return seen.identity !== undefined;
+  if (kind === secret) {
+    return name === seen.names.identity
+      ? seen.identity !== undefined
+      : (seen.etcd?.made.some((one) => one.metadata.name === name) ?? false);
+  }
   if (kind === inClusterIPPool) return seen.childPools.some((p) => p.metadata.name === name);
   // A template whose content would be another today still serves: what exists is not judged again (L3).
   if (kind === vsphereMachineTemplate && objectsOf(seen.gateway, kubeadmControlPlane).length > 0) return true;

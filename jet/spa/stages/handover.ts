@@ -1,11 +1,11 @@
 // From an API that answers to a cluster that manages itself and knows what is wanted of it.
-import type { Resource } from "#core";
 import { conditionsOf, type MachineStatus } from "#proto";
 import { isSettled, stepText } from "../../pivot/journal.ts";
-import { deploymentKeys } from "../../providers.ts";
+import { deploymentKeys, isAvailable } from "../../providers.ts";
 import type { SpaSeen } from "../seen.ts";
 import { type PlanOptions, type Stage, condition, isAnnounced, silence } from "../stage.ts";
 import { deliverAction } from "../action.ts";
+import { isInstalled } from "../upkeep.ts";
 
 /** Controllers and agent in the workload cluster; done when they run and the agent has spoken. */
 export function install(seen: SpaSeen, options: PlanOptions): Stage {
@@ -13,9 +13,9 @@ export function install(seen: SpaSeen, options: PlanOptions): Stage {
   const { workload } = seen;
   if (seen.side !== "gateway") return { kind: "done", conditions: [condition(type, "True", "Completed")] };
   if (workload.kind !== "reachable") return { kind: "open" };
-  const wanted = deploymentKeys(seen.names.uid, options.images);
+  const wanted = deploymentKeys(seen.names.uid, options.providers);
   const absent = wanted.filter((at) => !workload.deployments.has(`${at.namespace}/${at.name}`));
-  if (absent.length > 0 || workload.crds < options.crds || !workload.spectroCluster) {
+  if (absent.length > 0 || !isInstalled(seen, options) || !workload.spectroCluster) {
     return {
       kind: "open",
       conditions: [
@@ -39,6 +39,13 @@ export function install(seen: SpaSeen, options: PlanOptions): Stage {
       progress,
     };
   }
+  if (workload.silent !== undefined) {
+    return {
+      kind: "open",
+      conditions: [condition(type, "False", "WaitingForWebhooks", workload.silent)],
+      progress,
+    };
+  }
   if (!workload.spectroCluster.status?.heartbeat) {
     return {
       kind: "open",
@@ -49,15 +56,6 @@ export function install(seen: SpaSeen, options: PlanOptions): Stage {
     };
   }
   return { kind: "done", conditions: [condition(type, "True", "Completed")] };
-}
-
-function isAvailable(object: Resource | undefined): boolean {
-  const status = object?.status as
-    { availableReplicas?: number; conditions?: { type: string; status: string }[] } | undefined;
-  return (
-    (status?.availableReplicas ?? 0) > 0 ||
-    (status?.conditions?.some((c) => c.type === "Available" && c.status === "True") ?? false)
-  );
 }
 
 /** The hand-over, by the journal. */

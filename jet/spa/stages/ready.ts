@@ -23,6 +23,7 @@ export function validate(seen: SpaSeen): Stage {
   }
   const { cloud, credential } = seen;
   const problems = [...specProblems(seen.spa.spec), ...roomProblems(seen.needs)];
+  problems.push(...(seen.etcd?.problems ?? []), ...(seen.images?.problems ?? []));
   if (cloud.kind === "answered") problems.push(...cloud.problems);
   const credentials = credentialCondition(seen);
   const unsure = cloud.kind === "failed" && credentials.status !== "False" ? cloud.fault : undefined;
