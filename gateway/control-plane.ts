@@ -7,7 +7,6 @@ import { kubeStore } from "#core/store/kube-store.ts";
 import { sqliteStore } from "#core/store/sqlite-store.ts";
 import {
   openBundle,
-  preflightExternal,
   startControlPlane,
   type Bundle,
   type ControlPlane,
@@ -47,13 +46,13 @@ export async function openManagementApi(
     case "embedded": {
       const bundle = await openBundle(
         needed(controlPlane.programs, "embedded", "programs", "the folder with the programs"),
+        { memory: join(dataDir, "programs-seen.json") },
       );
       const running = ending.own(
         await startControlPlane(
           {
             dataDir: controlPlaneDir(dataDir),
             bundle,
-            snapshots: { everyMs: controlPlane.snapshots.every, keep: controlPlane.snapshots.keep },
           },
           { clock, log: log.child({ component: "control-plane" }), random },
           ending.signal,
@@ -69,7 +68,6 @@ export async function openManagementApi(
         "controlPlane.kubeconfig",
       );
       const store = ending.own(await kubeStore(kubeconfig, { clock }));
-      await preflightExternal(store);
       await establishCrds(store, managementCrds(), clock, ending.signal);
       if (controlPlane.programs === undefined) return { store };
       return { store, bundle: await openBundle(controlPlane.programs) };

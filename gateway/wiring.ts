@@ -21,6 +21,7 @@ import {
 import { fileLeadership } from "#core/controller/file-leadership.ts";
 import { keyFileSeal } from "#core/store/seal.ts";
 import { kubeStore } from "#core/store/kube-store.ts";
+import { bundledProviders } from "#controlplane";
 import { ipamControllers, poolRoom } from "#ipam";
 import { eventMigration, makeJet, sqliteEventShelf, type Pools, type StoredEvent } from "#jet";
 import { desiredClusterTopic } from "#proto";
@@ -120,6 +121,7 @@ export async function startGateway(
         outlet,
         events: sqliteEventShelf(database),
         crds: crdObjects,
+        ...(management.bundle ? { providers: bundledProviders(management.bundle.providers, clock) } : {}),
         clock,
         log,
         random,
