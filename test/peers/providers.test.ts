@@ -55,7 +55,9 @@ it("an API server takes every object, and changes none when they come again", as
 });
 
 it("while nobody serves the webhooks, that is said", async () => {
-  expect(await providers.silent(store, never)).toMatch(/^Cluster \(cluster\.x-k8s\.io\/v1beta2\) cannot be written yet: .*webhook/);
+  expect(await providers.silent(store, never)).toMatch(
+    /^Cluster \(cluster\.x-k8s\.io\/v1beta2\) cannot be written yet: .*webhook/,
+  );
 });
 
 it("the managers become ready with what the objects give them, and every webhook answers", async () => {
