@@ -13,6 +13,8 @@ export interface Vcsim {
   readonly thumbprint: string;
   readonly user: string;
   readonly password: Secret;
+  /** A second account, for whoever plays the machines: `setPassword` does not touch it. */
+  readonly hands: { readonly user: string; readonly password: Secret };
   /** Runs govc on it and gives what it printed; fails with what it complained about. `env` goes over the settings that let it in. */
   govc(args: readonly string[], env?: Readonly<Record<string, string>>): Promise<string>;
   /** From now on logins need this password; sessions of before are over. govc follows. */
@@ -36,8 +38,10 @@ export async function startVcsim({ dir, size = {} }: VcsimOptions): Promise<Vcsi
   const counts = { dc: 1, cluster: 1, host: 3, vm: 1, ...size };
   const passwordFile = join(dir, "password");
   writeFileSync(passwordFile, password.reveal(), { mode: 0o600 });
+  const hands = { user: "machines@vsphere.local", password: new Secret(`hands-${process.pid}`) };
   const args = [
     ...["-l", "127.0.0.1:0", "-username", user, "-password-file", passwordFile],
+    ...["-hands", `${hands.user}:${hands.password.reveal()}`],
     ...Object.entries(counts).flatMap(([name, count]) => [`-${name}`, String(count)]),
   ];
   const child = new Child({ name: "vcsim", dir, program: program("vcsim"), args });
@@ -59,6 +63,7 @@ export async function startVcsim({ dir, size = {} }: VcsimOptions): Promise<Vcsi
       thumbprint,
       user,
       password,
+      hands,
       govc,
       async setPassword(next) {
         writeFileSync(passwordFile, next.reveal(), { mode: 0o600 });

@@ -61,7 +61,7 @@ export async function startRealSite(
     ending.own({ close: () => vcenter.stop() });
     ending.own({ close: () => etcd.stop() });
     await placeTemplate(vcenter);
-    const machines = startMachines({ dir: folder("machines"), vcenter });
+    const machines = startMachines({ dir: folder("machines"), vcenter: { ...vcenter, ...vcenter.hands } });
     ending.own({ close: () => machines.stop() });
 
     const side = ending.own(await startPlaneSide(deps, folder("plane"), signal));
