@@ -131,6 +131,14 @@ program.addCommand(
 );
 program.addCommand(
   runs(
+    "controlplane",
+    "the embedded control plane: status | snapshots | snapshot | restore [FILE], with the gateway's --config",
+    async () => helpText((await import("#gateway")).gatewayOptions),
+    async (argv) => (await import("./commands/controlplane.ts")).controlplane(world, argv),
+  ),
+);
+program.addCommand(
+  runs(
     "doctor",
     "examine the chain from here to plane and vCenter, with a remedy for each broken link",
     async () => helpText((await import("#gateway")).gatewayOptions),

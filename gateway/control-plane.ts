@@ -44,15 +44,13 @@ export async function openManagementApi(
         store: ending.own(await sqliteStore(join(dataDir, "store.db"), { clock, log, seal, pollMs: 0 })),
       };
     case "embedded": {
-      const bundle = await openBundle(
-        needed(controlPlane.programs, "embedded", "programs", "the folder with the programs"),
-        { memory: join(dataDir, "programs-seen.json") },
-      );
+      const bundle = await embeddedPrograms(options);
       const running = ending.own(
         await startControlPlane(
           {
             dataDir: controlPlaneDir(dataDir),
             bundle,
+            snapshots: { everyMs: controlPlane.snapshots.every, keep: controlPlane.snapshots.keep },
           },
           { clock, log: log.child({ component: "control-plane" }), random },
           ending.signal,
@@ -73,6 +71,12 @@ export async function openManagementApi(
       return { store, bundle: await openBundle(controlPlane.programs) };
     }
   }
+}
+
+/** The programs of mode embedded, checked. Invalid with all that is wrong with them. */
+export function embeddedPrograms({ dataDir, controlPlane }: GatewayOptions): Promise<Bundle> {
+  const folder = needed(controlPlane.programs, "embedded", "programs", "the folder with the programs");
+  return openBundle(folder, { memory: join(dataDir, "programs-seen.json") });
 }
 
 /** Where the supervised programs have their state. */

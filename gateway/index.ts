@@ -7,6 +7,7 @@ export { planeCa } from "./files.ts";
 export { startGateway, type GatewayDeps, type RunningGateway } from "./wiring.ts";
 export { runAgent, type AgentPod } from "./workload-program.ts";
 export { examine, type DoctorPorts, type Finding } from "./doctor.ts";
+export { controlPlaneDir, embeddedPrograms } from "./control-plane.ts";
 export { doctorPorts } from "./doctor-ports.ts";
 
 /** The reference page of the gateway's options, markdown. */

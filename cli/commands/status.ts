@@ -50,14 +50,6 @@ export function statusText(output: Output, { status: seen }: Gateway, clusters: 
       ["memory", `${seen.memoryMiB ?? 0} MiB`],
     ],
   ).replace(/^\s*\n/, "");
-  const programs = (seen.programs ?? []).map((p) => [
-    p.name,
-    p.version,
-    output.style(p.state === "ready" ? "green" : "red", p.state),
-    p.memoryMiB === undefined ? "" : `${p.memoryMiB} MiB`,
-    String(p.restarts),
-    p.message ?? "",
-  ]);
   const conditions = (seen.conditions ?? []).map((c) => [
     output.style(c.status === "True" ? "green" : "red", c.type),
     c.status,
@@ -72,12 +64,30 @@ export function statusText(output: Output, { status: seen }: Gateway, clusters: 
   ]);
   return [
     facts,
-    ...(programs.length > 0
-      ? [table(["PROGRAM", "VERSION", "STATE", "MEMORY", "RESTARTS", "MESSAGE"], programs)]
-      : []),
+    ...(seen.programs ? [programsTable(output, seen.programs)] : []),
     table(["CONDITION", "STATUS", "REASON", "MESSAGE"], conditions),
     rows.length > 0 ? table(["CLUSTER", "STATE", "MILESTONE", "LAST ERROR"], rows) : "no clusters",
   ].join("\n\n");
+}
+
+/** The supervised programs, and what they take together. */
+export function programsTable(
+  output: Output,
+  programs: NonNullable<NonNullable<Gateway["status"]>["programs"]>,
+): string {
+  const rows = programs.map((p) => [
+    p.name,
+    p.version,
+    output.style(p.state === "ready" ? "green" : "red", p.state),
+    p.memoryMiB === undefined ? "" : `${p.memoryMiB} MiB`,
+    String(p.restarts),
+    p.message ?? "",
+  ]);
+  const total = programs.reduce((sum, p) => sum + (p.memoryMiB ?? 0), 0);
+  return table(
+    ["PROGRAM", "VERSION", "STATE", "MEMORY", "RESTARTS", "MESSAGE"],
+    [...rows, ["in all", "", "", `${total} MiB`, "", ""]],
+  );
 }
 
 function currentMilestone(cluster: Spa): string {
