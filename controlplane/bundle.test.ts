@@ -31,7 +31,10 @@ function make(change: (manifest: Manifest) => void = () => {}): string {
         {
           version: providers[name].version,
           crds: [put(`crds/${name}.yaml`, "---\nkind: A\n---\nkind: B\n---\n")],
-          webhooks: [put(`webhooks/${name}.yaml`, "kind: C\n")],
+          webhooks: [
+            put(`webhooks/${name}.json`, '{"kind":"List","items":[{"kind":"C"},{"kind":"D"}]}'),
+            put(`webhooks/${name}-more.json`, '{"kind":"E"}'),
+          ],
         },
       ]),
     ),
@@ -49,7 +52,7 @@ describe("a bundle", () => {
       version: providers.infrastructure.version,
     });
     expect(bundle.providers.core.crds.map(({ kind }) => kind)).toEqual(["A", "B"]);
-    expect(bundle.providers.core.webhooks.map(({ kind }) => kind)).toEqual(["C"]);
+    expect(bundle.providers.core.webhooks.map(({ kind }) => kind)).toEqual(["C", "D", "E"]);
   });
 
   it("tells of every damaged or missing file, and what to do", async () => {
