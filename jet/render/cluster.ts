@@ -20,6 +20,8 @@ export interface Resolved {
   readonly endpoint: { readonly host: string; readonly port: number };
   /** Inventory path of the VM template. */
   readonly template: string;
+  /** A registry in place of the images' own. */
+  readonly mirror?: string | undefined;
 }
 
 export function clusterLabels(spec: SpaSpec): Record<string, string> {

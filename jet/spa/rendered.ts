@@ -38,7 +38,7 @@ export function renderAll(seen: SpaSeen): Wanted[] {
   const template = templateSeen(seen);
   const identity = identityOf(seen);
   if (!endpoint || !template || !identity || (seen.etcd && !seen.etcd.access)) return [];
-  const resolved: Resolved = { endpoint, template };
+  const resolved: Resolved = { endpoint, template, mirror: seen.images?.source.mirror };
   const machine = machineTemplate(
     vsphereMachineTemplate,
     spec,

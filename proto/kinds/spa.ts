@@ -82,7 +82,8 @@ export const workerPoolSchema = z.object({
 });
 
 export const spaSpecSchema = z.object({
-  clusterUid: k8sName,
+  /** At most 55: its namespace, cluster-<uid>, has a name of at most 63. */
+  clusterUid: k8sName.max(55),
   clusterName: k8sName,
   projectUid: z.string().optional(),
   tenantUid: z.string().optional(),

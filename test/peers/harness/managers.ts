@@ -52,7 +52,10 @@ export async function startManagers(
       running.push({ one, child, folder });
       servers.push(await serve(store, one, webhook));
       await child.until("becoming ready", () => answers(`http://127.0.0.1:${health}/readyz`), 60_000);
-      await store.updateStatus(deployment, { ...one, status: { replicas: 1, readyReplicas: 1, availableReplicas: 1 } });
+      await store.updateStatus(deployment, {
+        ...one,
+        status: { replicas: 1, readyReplicas: 1, availableReplicas: 1 },
+      });
     }
   } catch (error) {
     await stop();
@@ -108,11 +111,15 @@ async function start(
 async function kubeconfigOf(ask: Asker, kube: Kube, one: Deployment): Promise<string> {
   const { namespace } = one.metadata;
   const account = String(one.spec.template.spec["serviceAccountName"]);
-  const { status, body } = await ask("POST", `/api/v1/namespaces/${namespace}/serviceaccounts/${account}/token`, {
-    apiVersion: "authentication.k8s.io/v1",
-    kind: "TokenRequest",
-    spec: { expirationSeconds: 86_400 },
-  });
+  const { status, body } = await ask(
+    "POST",
+    `/api/v1/namespaces/${namespace}/serviceaccounts/${account}/token`,
+    {
+      apiVersion: "authentication.k8s.io/v1",
+      kind: "TokenRequest",
+      spec: { expirationSeconds: 86_400 },
+    },
+  );
   if (status !== 201) throw new Error(`a token for ${account}: ${String(body["message"])}`);
   const { token } = body["status"] as { token: string };
   const ca = Buffer.from(kube.ca).toString("base64");
@@ -140,10 +147,11 @@ async function mount(store: ResourceStore, one: Deployment, folder: string): Pro
 /** kube-proxy, for the Services that mean this Deployment's pods. */
 async function serve(store: ResourceStore, one: Deployment, port: number): Promise<Server> {
   const labels = one.spec.template.metadata?.labels ?? {};
-  const found = (await store.list(service, { namespace: one.metadata.namespace ?? "" })).items.find(({ spec }) =>
-    Object.entries((spec as { selector?: Record<string, string> }).selector ?? { "": "" }).every(
-      ([key, value]) => labels[key] === value,
-    ),
+  const found = (await store.list(service, { namespace: one.metadata.namespace ?? "" })).items.find(
+    ({ spec }) =>
+      Object.entries((spec as { selector?: Record<string, string> }).selector ?? { "": "" }).every(
+        ([key, value]) => labels[key] === value,
+      ),
   );
   const { clusterIP } = (found?.spec ?? {}) as { clusterIP?: string };
   if (!clusterIP) throw new Error(`no Service means ${one.metadata.name}`);
