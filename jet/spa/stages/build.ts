@@ -10,6 +10,7 @@ import {
   vsphereCluster,
   vsphereMachineTemplate,
 } from "#proto";
+import { withAdvice } from "../../advice.ts";
 import { deepestCause } from "../../causes.ts";
 import { objectsOf, type SpaSeen } from "../seen.ts";
 import { type Stage, condition, silence } from "../stage.ts";
@@ -68,12 +69,15 @@ export function firstNode(seen: SpaSeen): Stage {
 /** Cluster API is at work; what it says of the deepest object is what we say. */
 function waitFor(seen: SpaSeen, type: string, reason: string, idle: string): Stage {
   const cause = deepestCause(seen.gateway.objects);
-  const message = cause ? `${cause.object}: ${cause.message}` : idle;
+  const trouble = cause?.failed
+    ? withAdvice({ code: cause.code, message: cause.message, object: cause.object }, seen.spa.spec)
+    : undefined;
+  const message = cause ? `${cause.object}: ${trouble?.message ?? cause.message}` : idle;
   return {
     kind: "open",
     conditions: [condition(type, "False", cause?.code ?? reason, message)],
     waiting: true,
-    ...(cause?.failed ? { trouble: { code: cause.code, message: cause.message, object: cause.object } } : {}),
+    ...(trouble ? { trouble } : {}),
   };
 }
 
