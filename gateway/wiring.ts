@@ -31,6 +31,7 @@ import { vsphereSessions, type VsphereClient } from "#vsphere";
 import { cloudOf, keepAccount, passwordOf, type VcenterAccount } from "./account.ts";
 import { vsphereClouds } from "./cloud.ts";
 import { crdObjects } from "./crds.ts";
+import { takesConnections } from "./endpoint.ts";
 import { keepPulse, type PulseFacts } from "./heartbeat.ts";
 import { openLine } from "./link.ts";
 import { startLocalApi } from "./local-api.ts";
@@ -114,6 +115,7 @@ export async function startGateway(
         store,
         cloudFor: vsphereClouds(sessions),
         pools: parentPools(store),
+        answers: takesConnections(clock),
         workloads: { connect: (kubeconfig) => kubeStore(kubeconfig, { clock }) },
         outlet,
         events: sqliteEventShelf(database),

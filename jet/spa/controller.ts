@@ -62,6 +62,7 @@ export function spaController(deps: JetDeps, options: JetOptions, events: EventR
       workloadTimeoutMs: options.workloadTimeoutMs ?? 10_000,
     },
     memory,
+    endpoints: new Map(),
   };
   const actor = {
     deps,

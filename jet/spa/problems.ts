@@ -2,7 +2,7 @@
 import type { Problem } from "#core";
 import type { SpaSpec } from "#proto";
 import { controlPlanePlacement, parentOf, poolText } from "#proto/render/addresses.ts";
-import { placementsOf, type NeedSeen } from "./seen.ts";
+import { placementsOf, type EndpointSeen, type NeedSeen } from "./seen.ts";
 
 export function specProblems(spec: SpaSpec): Problem[] {
   return [
@@ -80,6 +80,22 @@ export function roomProblems(needs: readonly NeedSeen[]): Problem[] {
       },
     ];
   });
+}
+
+/** An address for the API that somebody has already; asked for by name, or leased from the pool. */
+export function endpointTaken(spec: SpaSpec, seen: EndpointSeen | undefined): Problem[] {
+  if (!seen) return [];
+  const asked = spec.network.endpoint.host !== undefined;
+  const field = asked ? "network.endpoint.host" : "placement.ipPoolRef";
+  const remedy = asked ? "choose another address" : "take it out of the pool, and create the cluster anew";
+  const { host, port, takenBy, answers } = seen;
+  if (takenBy !== undefined) {
+    return [{ field, message: `${host} is the address of cluster "${takenBy}" already; ${remedy}` }];
+  }
+  if (!answers) return [];
+  return [
+    { field, message: `somebody answers at ${host}:${port} already; ${remedy}, or end what answers there` },
+  ];
 }
 
 /** "placement.datacenter: ...; placement.ipPoolRef: ..." */

@@ -38,6 +38,16 @@ export type CloudSeen =
       readonly thumbprint?: string | undefined;
     };
 
+/** The address that the cluster's API shall have. */
+export interface EndpointSeen {
+  readonly host: string;
+  readonly port: number;
+  /** Another cluster of this gateway. */
+  readonly takenBy?: string | undefined;
+  /** Somebody answers there, and it is not this cluster. */
+  readonly answers: boolean;
+}
+
 /** Where images come from, and what is wrong with the wish for it. */
 export interface ImagesSeen {
   readonly source: ImageSource;
@@ -99,6 +109,8 @@ export interface SpaSeen {
   /** Undefined where etcd runs on the control plane. */
   readonly etcd?: EtcdSeen | undefined;
   readonly images?: ImagesSeen;
+  /** Only looked at before the cluster has objects. */
+  readonly endpoint?: EndpointSeen | undefined;
   readonly needs: readonly NeedSeen[];
   readonly gateway: Side;
   readonly identity: SecretObject | undefined;
