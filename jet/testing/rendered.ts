@@ -74,21 +74,28 @@ export interface Rendered {
   readonly object: Draft<Resource>;
 }
 
+/** What a test may know better. */
+interface Known {
+  readonly template?: string;
+  readonly credential?: { readonly username: string; readonly password: string };
+}
+
 /** In the order in which they are written. */
-export function renderedObjects(spec: SpaSpec): Rendered[] {
+export function renderedObjects(spec: SpaSpec, known: Known = {}): Rendered[] {
+  const { template = resolved.template, credential = { username: "dQ==", password: "cA==" } } = known;
   const { host = resolved.endpoint.host, port } = spec.network.endpoint;
   const found = { ...resolved, endpoint: { host, port }, mirror: spec.images?.registry };
   const names = clusterNames(spec.clusterUid, spec.clusterName);
   const shape = {
     placement: controlPlanePlacement(spec),
     instance: spec.controlPlane.instance,
-    template: resolved.template,
+    template,
   };
   const machine = machineTemplate(vsphereMachineTemplate, spec, names.namespace, names.controlPlane, shape);
   const leased = [{ address: "10.0.0.11", prefix: 24, gateway: "10.0.0.1" }];
   const etcd = { ca: "Q0E=", certificate: "Q1JU", key: new Secret("S0VZ") };
   return [
-    { kind: secret, object: identitySecret(spec, { username: "dQ==", password: "cA==" }) },
+    { kind: secret, object: identitySecret(spec, credential) },
     ...addressNeeds(spec).map(({ child }) => ({
       kind: inClusterIPPool,
       object: childPool(spec, child, leased),
