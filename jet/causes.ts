@@ -17,6 +17,7 @@ import {
   machineSet,
   terminalFailure,
   vsphereCluster,
+  vsphereDeploymentZone,
   vsphereMachine,
   vsphereVM,
 } from "#proto";
@@ -34,7 +35,7 @@ export interface Cause extends Trouble {
 const depths: readonly (readonly Kind[])[] = [
   [cluster],
   [kubeadmControlPlane, machineDeployment, vsphereCluster],
-  [machineSet],
+  [machineSet, vsphereDeploymentZone],
   [machine],
   [kubeadmConfig, vsphereMachine],
   [vsphereVM],

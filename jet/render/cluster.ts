@@ -72,6 +72,9 @@ export function vsphereClusterObject(spec: SpaSpec, { endpoint }: Resolved): Dra
       thumbprint: spec.cloud.thumbprint,
       controlPlaneEndpoint: endpoint,
       identityRef: { kind: "Secret", name: names.identity },
+      ...(spec.controlPlane.failureDomains
+        ? { failureDomainSelector: { matchLabels: { [words.clusterUid]: spec.clusterUid } } }
+        : {}),
     }),
   };
 }

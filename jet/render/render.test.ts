@@ -67,6 +67,14 @@ describe("the objects of a cluster", () => {
     expect(read).not.toContain("kube-vip");
   });
 
+  it("read as written down: several places for the control plane", async () => {
+    const kinds = new Set(["VSphereFailureDomain", "VSphereDeploymentZone", "VSphereCluster"]);
+    await golden(
+      "failure-domains",
+      text(whole(wishes["several places for the control plane"]).filter(({ kind }) => kinds.has(kind!))),
+    );
+  });
+
   it("read as written down: lease and child pool", async () => {
     const [need] = addressNeeds(wish());
     const [name] = leaseNames(wish(), need!);

@@ -31,6 +31,7 @@ import { readEtcd } from "./observe-etcd.ts";
 import { readImages } from "./observe-images.ts";
 import { readWorkload } from "./observe-workload.ts";
 import { resolvedEndpoint } from "./rendered.ts";
+import { readZones } from "./zones.ts";
 
 export interface Observer {
   readonly deps: JetDeps;
@@ -83,6 +84,11 @@ export async function observeSpa(
     side,
     signal,
   );
+  const zones = await readZones(
+    found,
+    store,
+    side === "gateway" && workload.kind === "reachable" ? workload.store : undefined,
+  );
   const toCount =
     deleting && (side === "gateway" ? gateway.objects.length === 0 : workload.kind !== "reachable");
   return {
@@ -102,6 +108,7 @@ export async function observeSpa(
         ? undefined
         : await readEndpoint(deps, endpoints, found, resolvedEndpoint({ needs, spa: found }), signal),
     needs,
+    ...(zones ? { zones } : {}),
     gateway,
     identity: await store.get(secret, { namespace: names.namespace, name: names.identity }),
     childPools: (await store.list(inClusterIPPool, { namespace: names.namespace })).items,

@@ -9,6 +9,7 @@ export function specProblems(spec: SpaSpec): Problem[] {
     ...addressProblems(spec),
     ...endpointProblems(spec),
     ...poolNameProblems(spec),
+    ...domainProblems(spec),
     ...networkProblems(spec),
   ];
 }
@@ -42,6 +43,23 @@ function poolNameProblems(spec: SpaSpec): Problem[] {
   );
 }
 
+function domainProblems({ controlPlane: { failureDomains = [] } }: SpaSpec): Problem[] {
+  const field = (at: number) => `controlPlane.failureDomains[${at}]`;
+  const names = failureDomains.map(({ name }) => name);
+  const ways = new Set(failureDomains.map(({ placement }) => placement.staticIp));
+  return [
+    ...names.flatMap((name, at) =>
+      names.indexOf(name) < at
+        ? [{ field: `${field(at)}.name`, message: `"${name}" is the name of another failure domain` }]
+        : [],
+    ),
+    // CAPV lays a domain's network over the template's: a pool can be exchanged there, not taken away.
+    ...(ways.size > 1
+      ? [{ field: "controlPlane.failureDomains", message: "static addresses in all of them, or in none" }]
+      : []),
+  ];
+}
+
 const cidr = /^[0-9a-fA-F.:]+\/\d{1,3}$/;
 
 function networkProblems({ network }: SpaSpec): Problem[] {
@@ -69,7 +87,7 @@ export function roomProblems(needs: readonly NeedSeen[]): Problem[] {
         },
       ];
     const missing = leases.filter((lease) => !lease.claim).length;
-    if (missing <= room.free) return [];
+    if (missing === 0 || missing <= room.free) return [];
     const spare = need.count - need.nodes;
     return [
       {

@@ -12,6 +12,7 @@ import {
 import { addressNeeds, controlPlanePlacement } from "#proto/render/addresses.ts";
 import { machineTemplate } from "#proto/render/machine-template.ts";
 import { clusterNames } from "#proto/render/names.ts";
+import { zoneObjects } from "#proto/render/zones.ts";
 import {
   childPool,
   clusterObject,
@@ -55,6 +56,8 @@ const external: Partial<SpecInput> = {
   },
 };
 
+const place = { datacenter: "DC0", computeCluster: "DC0_C0", datastore: "ds0", networkName: "VM Network" };
+
 const long = "a".repeat(63);
 
 /** By what is special about them. */
@@ -63,6 +66,25 @@ export const wishes = {
   "DHCP, a name for the API, its own rules for nodes": wish(dhcp),
   "an etcd of the site, an endpoint that is there already": wish(external),
   "names as long as they may be": wish({ clusterName: long, clusterUid: "b".repeat(55) }),
+  "several places for the control plane": wish({
+    controlPlane: {
+      replicas: 3,
+      failureDomains: [
+        { name: "a", placement: { ...place, ipPoolRef: { name: "edge" } } },
+        {
+          name: "b",
+          region: "south",
+          zone: "rack-2",
+          placement: {
+            ...place,
+            computeCluster: "DC0_C1",
+            folder: "/DC0/vm/b",
+            ipPoolRef: { name: "edge-b" },
+          },
+        },
+      ],
+    },
+  }),
   "a registry of the site": wish({ images: { registry: "registry.test:5000/mirror" } }),
   "taints of its own": wish({
     controlPlane: { taints: [{ key: "dedicated", value: "api", effect: "NoExecute" }] },
@@ -104,6 +126,7 @@ export function renderedObjects(spec: SpaSpec, known: Known = {}): Rendered[] {
     { kind: vsphereMachineTemplate, object: machine },
     { kind: kubeadmControlPlane, object: controlPlane(spec, found, machine.metadata.name, 1) },
     { kind: vsphereCluster, object: vsphereClusterObject(spec, found) },
+    ...zoneObjects(spec),
     { kind: cluster, object: clusterObject(spec, found) },
   ];
 }

@@ -88,7 +88,8 @@ describe.each(Object.entries(wishes))("what Jet writes for %s", (_name, spec) =>
     await ensureExists(store, namespace, { metadata: { name: here } });
     const refused: string[] = [];
     for (const { kind, object } of renderedObjects(spec)) {
-      const path = `/${kind.group ? `apis/${apiVersionOf(kind)}` : `api/${kind.version}`}/namespaces/${here}/${kind.plural}`;
+      const root = kind.group ? `/apis/${apiVersionOf(kind)}` : `/api/${kind.version}`;
+      const path = `${root}${kind.namespaced ? `/namespaces/${here}` : ""}/${kind.plural}`;
       const whole = { ...object, apiVersion: apiVersionOf(kind), kind: kind.kind };
       const { status, body } = await ask("POST", `${path}?dryRun=All&fieldValidation=Strict`, whole);
       if (status !== 201) refused.push(`${kind.kind}: ${String(body["message"])}`);
