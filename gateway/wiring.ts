@@ -33,6 +33,7 @@ import { vsphereClouds } from "./cloud.ts";
 import { openManagementApi, programsOf } from "./control-plane.ts";
 import { crdObjects } from "./crds.ts";
 import { pemFile, planeCa } from "./files.ts";
+import { takesConnections } from "./endpoint.ts";
 import { keepPulse, type PulseFacts } from "./heartbeat.ts";
 import { openLine } from "./link.ts";
 import { startLocalApi } from "./local-api.ts";
@@ -117,6 +118,7 @@ export async function startGateway(
         store,
         cloudFor: vsphereClouds(sessions),
         pools: parentPools(store),
+        answers: takesConnections(clock),
         workloads: { connect: (kubeconfig) => kubeStore(kubeconfig, { clock }) },
         outlet,
         events: sqliteEventShelf(database),

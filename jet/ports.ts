@@ -131,6 +131,11 @@ export interface JetDeps {
   readonly cloudFor: CloudFor;
   readonly pools: Pools;
   readonly workloads: WorkloadClusters;
+  /** Whether anybody takes a connection at this address, within a second or so. Absent: nobody is asked. */
+  readonly answers?: (
+    at: { readonly host: string; readonly port: number },
+    signal: AbortSignal,
+  ) => Promise<boolean>;
   readonly outlet: Outlet;
   readonly events: EventShelf;
   /** The CustomResourceDefinitions to install in a workload cluster, besides those that the providers bring. */

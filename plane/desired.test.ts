@@ -130,6 +130,31 @@ test("an etcd of the site is asked for by two annotations, and only the name of 
   });
 });
 
+test("several placements of the control-plane pool are its failure domains", () => {
+  const spec = specFor(
+    sampleEntity((e) => {
+      pool(e, 0).cloudConfig!.placements = [
+        { cluster: "C0" },
+        { cluster: "C1", datastore: "ds1", zone: "rack-2" },
+      ];
+    }),
+  );
+  expect(spec.controlPlane.failureDomains).toMatchObject([
+    { name: "zone-1", placement: { datacenter: "DC0", computeCluster: "C0", networkName: "VM Network" } },
+    { name: "zone-2", zone: "rack-2", placement: { computeCluster: "C1", datastore: "ds1" } },
+  ]);
+  expect(
+    problemsOf(
+      sampleEntity((e) => {
+        delete e.spec.cloudConfig!.placement!.cluster;
+        pool(e, 0).cloudConfig!.placements = [{ cluster: "C0" }, {}];
+      }),
+    ),
+  ).toContain(
+    "spec.machinepoolconfig[0].cloudConfig.placements[1].cluster: is missing, here and in spec.cloudConfig.placement",
+  );
+});
+
 test.each<[string, (e: ClusterEntity) => void, string[]]>([
   [
     "an etcd without its Secret",
@@ -201,7 +226,7 @@ test.each<[string, (e: ClusterEntity) => void, string[]]>([
     "several placements",
     (e) => (pool(e, 1).cloudConfig!.placements = [{ cluster: "C0" }, { cluster: "C1" }]),
     [
-      "spec.machinepoolconfig[1].cloudConfig.placements: one placement a pool; several are not carried out yet",
+      "spec.machinepoolconfig[1].cloudConfig.placements: one placement a worker pool, several for the control plane alone; make a pool for each place",
     ],
   ],
   [

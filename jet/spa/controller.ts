@@ -21,6 +21,7 @@ import {
   secret,
   spa,
   vsphereCluster,
+  vsphereDeploymentZone,
   vsphereMachine,
   vsphereVM,
   type ClusterStatus,
@@ -35,6 +36,7 @@ import { defaultImages, plainProviders } from "../providers.ts";
 import { actSpa } from "./act.ts";
 import { Waiting } from "./actor.ts";
 import { observeSpa } from "./observe.ts";
+import { removeZones } from "./zones.ts";
 import type { CloudSeen, SpaSeen } from "./seen.ts";
 import { planDeletion } from "./plan-delete.ts";
 import { planCluster, type SpaPlan } from "./plan.ts";
@@ -62,6 +64,7 @@ export function spaController(deps: JetDeps, options: JetOptions, events: EventR
       workloadTimeoutMs: options.workloadTimeoutMs ?? 10_000,
     },
     memory,
+    endpoints: new Map(),
   };
   const actor = {
     deps,
@@ -79,6 +82,7 @@ export function spaController(deps: JetDeps, options: JetOptions, events: EventR
     if (!seen) {
       memory.delete(key.namespace ?? "");
       told.delete(keyText(key));
+      await removeZones(deps.store, key.namespace?.replace(/^cluster-/, "") ?? "");
       return {};
     }
     try {
@@ -182,11 +186,21 @@ export function spaController(deps: JetDeps, options: JetOptions, events: EventR
       .map((one) => ({ namespace: one.metadata.namespace ?? "", name: one.metadata.name }));
   }
 
+  /** A zone outlives its SPA by a moment, or by a restart: then nobody else would take it away. */
+  const byZone: Follow = {
+    kind: vsphereDeploymentZone,
+    affects: (object: Resource) => {
+      const { [words.clusterUid]: uid, [words.clusterName]: name } = object.metadata.labels ?? {};
+      return Promise.resolve(uid && name ? [{ namespace: `cluster-${uid}`, name }] : []);
+    },
+  };
+
   return {
     name: "spa",
     kind: spa,
     follows: [
       bySystemSecret,
+      byZone,
       ...[
         cluster,
         kubeadmControlPlane,

@@ -26,9 +26,12 @@ import {
   type NeedSeen,
   type LeaseSeen,
 } from "./seen.ts";
+import { readEndpoint, type EndpointMemory } from "./observe-endpoint.ts";
 import { readEtcd } from "./observe-etcd.ts";
 import { readImages } from "./observe-images.ts";
 import { readWorkload } from "./observe-workload.ts";
+import { resolvedEndpoint } from "./rendered.ts";
+import { readZones } from "./zones.ts";
 
 export interface Observer {
   readonly deps: JetDeps;
@@ -37,10 +40,11 @@ export interface Observer {
     readonly imageSource: ImageSource;
   };
   readonly memory: CloudMemory;
+  readonly endpoints: EndpointMemory;
 }
 
 export async function observeSpa(
-  { deps, options, memory }: Observer,
+  { deps, options, memory, endpoints }: Observer,
   key: { readonly namespace?: string; readonly name: string },
   signal: AbortSignal,
 ): Promise<SpaSeen | undefined> {
@@ -70,6 +74,7 @@ export async function observeSpa(
     ),
   };
   const leaseClaims = await readLeaseClaims(store, names.uid);
+  const needs = await readNeeds(deps, found, leaseClaims);
   const workload = await readWorkload(
     deps,
     options,
@@ -78,6 +83,11 @@ export async function observeSpa(
     kubeconfig.made ?? kubeconfig.kept,
     side,
     signal,
+  );
+  const zones = await readZones(
+    found,
+    store,
+    side === "gateway" && workload.kind === "reachable" ? workload.store : undefined,
   );
   const toCount =
     deleting && (side === "gateway" ? gateway.objects.length === 0 : workload.kind !== "reachable");
@@ -93,7 +103,12 @@ export async function observeSpa(
         : await askCloud(deps, memory, names.namespace, found, credential, signal),
     etcd: await readEtcd(store, options.systemNamespace, found, names, deps.clock.now()),
     images: await readImages(store, options.systemNamespace, found, options.imageSource),
-    needs: await readNeeds(deps, found, leaseClaims),
+    endpoint:
+      born || deleting
+        ? undefined
+        : await readEndpoint(deps, endpoints, found, resolvedEndpoint({ needs, spa: found }), signal),
+    needs,
+    ...(zones ? { zones } : {}),
     gateway,
     identity: await store.get(secret, { namespace: names.namespace, name: names.identity }),
     childPools: (await store.list(inClusterIPPool, { namespace: names.namespace })).items,

@@ -17,7 +17,7 @@ import type { SpaAction } from "./action.ts";
 import type { PlanOptions, Stage } from "./stage.ts";
 import { validate, reserve, image } from "./stages/ready.ts";
 import { infrastructure, firstNode, kubeconfig } from "./stages/build.ts";
-import { install, pivot, deliver, controlPlaneNodes, workerNodes } from "./stages/handover.ts";
+import { install, zones, pivot, deliver, controlPlaneNodes, workerNodes } from "./stages/handover.ts";
 import { gatewayUpkeep, installUpkeep, upkeepActions, healthCondition, machinesSeen } from "./upkeep.ts";
 import { resolvedEndpoint, templateSeen } from "./rendered.ts";
 
@@ -49,6 +49,7 @@ const parts: readonly Part[] = [
   { milestone: "BootstrappingDone", look: firstNode },
   { milestone: "KubeConfigReady", look: kubeconfig },
   { milestone: "ImagePullSecretPropagationDone", look: install },
+  { milestone: "ImagePullSecretPropagationDone", look: zones },
   { milestone: "PivotCompleted", look: pivot },
   { milestone: "PivotCompleted", look: deliver },
   { milestone: "ControlPlaneNodeAdditionDone", look: controlPlaneNodes },

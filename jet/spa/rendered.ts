@@ -22,6 +22,7 @@ import {
 } from "../render/cluster.ts";
 import { controlPlane } from "../render/control-plane.ts";
 import { etcdSecrets, type EtcdSecret } from "../render/etcd.ts";
+import { zoneObjects } from "#proto/render/zones.ts";
 import { objectsOf, renderedTemplate, type NeedSeen, type SpaSeen } from "./seen.ts";
 import { isBorn } from "./stage.ts";
 
@@ -38,7 +39,7 @@ export function renderAll(seen: SpaSeen): Wanted[] {
   const template = templateSeen(seen);
   const identity = identityOf(seen);
   if (!endpoint || !template || !identity || (seen.etcd && !seen.etcd.access)) return [];
-  const resolved: Resolved = { endpoint, template };
+  const resolved: Resolved = { endpoint, template, mirror: seen.images?.source.mirror };
   const machine = machineTemplate(
     vsphereMachineTemplate,
     spec,
@@ -57,6 +58,7 @@ export function renderAll(seen: SpaSeen): Wanted[] {
     { kind: vsphereMachineTemplate, object: machine },
     { kind: kubeadmControlPlane, object: controlPlane(spec, resolved, machine.metadata.name, 1) },
     { kind: vsphereCluster, object: vsphereClusterObject(spec, resolved) },
+    ...zoneObjects(spec), // after the VSphereCluster, whose credential they are looked up with
     { kind: cluster, object: clusterObject(spec, resolved) },
   ];
 }

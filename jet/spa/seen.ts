@@ -9,7 +9,7 @@ import {
   type Spa,
   type SpectroCluster,
 } from "#proto";
-import type { AddressNeed } from "#proto/render/addresses.ts";
+import { controlPlanePlacements, type AddressNeed } from "#proto/render/addresses.ts";
 import type { ClusterNames } from "#proto/render/names.ts";
 import type { ImageSource, PlacementAt, VmFacts } from "../ports.ts";
 import type { Installed } from "../providers.ts";
@@ -37,6 +37,16 @@ export type CloudSeen =
       /** The server's certificate, where the cloud could tell. */
       readonly thumbprint?: string | undefined;
     };
+
+/** The address that the cluster's API shall have. */
+export interface EndpointSeen {
+  readonly host: string;
+  readonly port: number;
+  /** Another cluster of this gateway. */
+  readonly takenBy?: string | undefined;
+  /** Somebody answers there, and it is not this cluster. */
+  readonly answers: boolean;
+}
 
 /** Where images come from, and what is wrong with the wish for it. */
 export interface ImagesSeen {
@@ -99,6 +109,10 @@ export interface SpaSeen {
   /** Undefined where etcd runs on the control plane. */
   readonly etcd?: EtcdSeen | undefined;
   readonly images?: ImagesSeen;
+  /** Only looked at before the cluster has objects. */
+  readonly endpoint?: EndpointSeen | undefined;
+  /** Its failure domains and deployment zones, on each side; only looked at where it has several places. */
+  readonly zones?: { readonly gateway: readonly Resource[]; readonly workload: readonly Resource[] };
   readonly needs: readonly NeedSeen[];
   readonly gateway: Side;
   readonly identity: SecretObject | undefined;
@@ -122,9 +136,7 @@ export const keptKubeconfigName = "pcg-workload-kubeconfig";
 export function placementsOf({ spec }: Pick<Spa, "spec">): PlacementAt[] {
   return [
     { field: "placement", placement: spec.placement },
-    ...(spec.controlPlane.placement
-      ? [{ field: "controlPlane.placement", placement: spec.controlPlane.placement }]
-      : []),
+    ...controlPlanePlacements(spec).filter(({ field }) => field !== "placement"),
     ...spec.workerPools.flatMap((pool, at) =>
       pool.placement ? [{ field: `workerPools[${at}].placement`, placement: pool.placement }] : [],
     ),

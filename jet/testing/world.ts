@@ -72,6 +72,8 @@ export class World {
     workloadUp: true,
     vmFailure: undefined as string | undefined,
     playAgent: true,
+    /** "10.0.0.10:6443" of those where somebody answers. */
+    answering: new Set<string>(),
   };
   readonly statuses: ClusterStatus[] = [];
   readonly events: ClusterEvent[] = [];
@@ -144,6 +146,7 @@ export class World {
           return Promise.resolve(store);
         },
       },
+      answers: ({ host, port }) => Promise.resolve(this.knobs.answering.has(`${host}:${port}`)),
       outlet: {
         status: (status) => {
           this.statuses.push(status);

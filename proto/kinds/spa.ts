@@ -59,11 +59,24 @@ export const externalEtcdSchema = z.object({
 });
 export type ExternalEtcd = z.infer<typeof externalEtcdSchema>;
 
+/** One of several places for a control plane's machines. */
+export const failureDomainSchema = z.object({
+  name: k8sName.max(20),
+  placement: placementSchema,
+  /** The tag of category k8s-region on the datacenter; the datacenter's name unless told. */
+  region: name.optional(),
+  /** The tag of category k8s-zone on the compute cluster; its name unless told. */
+  zone: name.optional(),
+});
+export type FailureDomain = z.infer<typeof failureDomainSchema>;
+
 export const controlPlaneSchema = z.object({
   replicas: z.union([z.literal(1), z.literal(3), z.literal(5)]).default(1),
   etcd: externalEtcdSchema.optional(),
   instance: instanceSchema.prefault({}),
   placement: placementSchema.optional(),
+  /** Several places, over which the machines are spread; go before `placement`. */
+  failureDomains: z.array(failureDomainSchema).min(2).max(10).optional(),
   labels: labels.optional(),
   taints: z.array(taint).optional(),
   useControlPlaneAsWorker: z.boolean().default(false),
@@ -82,7 +95,8 @@ export const workerPoolSchema = z.object({
 });
 
 export const spaSpecSchema = z.object({
-  clusterUid: k8sName,
+  /** At most 55: its namespace, cluster-<uid>, has a name of at most 63. */
+  clusterUid: k8sName.max(55),
   clusterName: k8sName,
   projectUid: z.string().optional(),
   tenantUid: z.string().optional(),

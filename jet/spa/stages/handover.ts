@@ -1,11 +1,13 @@
 // From an API that answers to a cluster that manages itself and knows what is wanted of it.
 import { conditionsOf, type MachineStatus } from "#proto";
+import { zoneObjects } from "#proto/render/zones.ts";
 import { isSettled, stepText } from "../../pivot/journal.ts";
 import { deploymentKeys, isAvailable } from "../../providers.ts";
 import type { SpaSeen } from "../seen.ts";
 import { type PlanOptions, type Stage, condition, isAnnounced, silence } from "../stage.ts";
 import { deliverAction } from "../action.ts";
 import { isInstalled } from "../upkeep.ts";
+import { hasZone } from "./build.ts";
 
 /** Controllers and agent in the workload cluster; done when they run and the agent has spoken. */
 export function install(seen: SpaSeen, options: PlanOptions): Stage {
@@ -56,6 +58,24 @@ export function install(seen: SpaSeen, options: PlanOptions): Stage {
     };
   }
   return { kind: "done", conditions: [condition(type, "True", "Completed")] };
+}
+
+/** The places of the machines, which do not move: the other side gets its own before anything arrives that refers to them. */
+export function zones(seen: SpaSeen): Stage {
+  const type = "ImagePullSecretPropagationDone";
+  if (seen.side !== "gateway" || !seen.zones) return { kind: "done" };
+  const have = seen.zones.workload;
+  const missing = zoneObjects(seen.spa.spec).filter(
+    ({ kind, object }) => !hasZone(have, kind, object.metadata.name),
+  );
+  if (missing.length === 0) return { kind: "done" };
+  return {
+    kind: "open",
+    conditions: [
+      condition(type, "False", "CreatingFailureDomains", `${missing.length} objects are not there yet`),
+    ],
+    actions: missing.map(({ kind, object }) => ({ do: "apply", on: "workload", kind, object })),
+  };
 }
 
 /** The hand-over, by the journal. */
