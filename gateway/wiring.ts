@@ -23,8 +23,8 @@ import { keyFileSeal, type Seal } from "#core/store/seal.ts";
 import { kubeStore } from "#core/store/kube-store.ts";
 import { sqliteStore } from "#core/store/sqlite-store.ts";
 import { ipamControllers, poolRoom } from "#ipam";
-import { eventMigration, makeJet, sqliteEventShelf, type Pools, type StoredEvent } from "#jet";
-import { desiredClusterTopic } from "#proto";
+import { eventMigration, makeJet, sqliteEventShelf, type Mirrors, type Pools, type StoredEvent } from "#jet";
+import { desiredClusterTopic, mirrorTopic } from "#proto";
 import type { Link } from "#tunnel";
 import { pair, validity, type Identity } from "#tunnel/identity/index.ts";
 import { vsphereSessions, type VsphereClient } from "#vsphere";
@@ -36,6 +36,8 @@ import { openLine } from "./link.ts";
 import { startLocalApi } from "./local-api.ts";
 import type { GatewayOptions } from "./options.ts";
 import { orderHandler } from "./orders.ts";
+import { mirrorDesk } from "./mirror-desk.ts";
+import { mirrorMigration } from "./mirror-shelf.ts";
 import { linkOutlet } from "./outlet.ts";
 import { closer } from "./closer.ts";
 
@@ -60,6 +62,8 @@ export interface RunningGateway {
   facts(): Promise<PulseFacts>;
   /** The last events of a cluster, oldest first; also of one that is gone. */
   readEvents(clusterUid: string): Promise<readonly StoredEvent[]>;
+  /** The copies of clusters that outlive the store. */
+  readonly mirrors: Mirrors;
   /** Stops everything. Twice is once. */
   close(): Promise<void>;
 }
@@ -83,8 +87,15 @@ export async function startGateway(
     const seal = await keyFileSeal(join(dataDir, "key"));
     const store = ending.own(await openStore(options, deps, seal));
     const database = ending.own(
-      await openDatabase(join(dataDir, "gateway.db"), { migrations: [eventMigration] }),
+      await openDatabase(join(dataDir, "gateway.db"), { migrations: [eventMigration, mirrorMigration] }),
     );
+    const mirrors = await mirrorDesk({
+      dataDir,
+      seal,
+      db: database,
+      clock,
+      log: log.child({ component: "mirrors" }),
+    });
     await keepAccount(store, account);
 
     const sessions = ending.own(vsphereSessions({ clock, log }));
@@ -102,6 +113,7 @@ export async function startGateway(
             account: () => cloudOf(account),
             publish: outlet,
           }),
+          [mirrorTopic]: mirrors.handler,
         },
       },
       signal,
@@ -117,6 +129,7 @@ export async function startGateway(
         outlet,
         events: sqliteEventShelf(database),
         crds: crdObjects,
+        mirrors: mirrors.shelf,
         clock,
         log,
         random,
@@ -124,7 +137,7 @@ export async function startGateway(
       {
         quietMs: options.jet.quiet,
         watchMs: options.jet.watch,
-        agentTrust: () => trustOf(line.identity()),
+        agentTrust: (clusterUid) => ({ ...trustOf(line.identity()), mirror: mirrors.trust(clusterUid) }),
       },
     );
     await line.refresh(); // before the controllers: what they say from their first round on has a way to the plane
@@ -173,6 +186,7 @@ export async function startGateway(
     await running.ready;
     // A beat goes out as soon as there is a link: the plane learns of the vCenter account and the pools from it.
     ending.wait(line.opened.then(() => jet.catchUp()));
+    ending.wait(line.opened.then(async () => outlet.mirrorWanted({ have: await mirrors.shelf.have() })));
     ending.wait(keepPulse({ ...pulse, onChange: line.onState }, options.plane.heartbeat, signal));
     log.info("gateway ready", { name: options.name, api: api?.url, paired: line.identity() !== undefined });
     return {
@@ -183,6 +197,7 @@ export async function startGateway(
       pair: pairWith,
       facts,
       readEvents: (clusterUid) => jet.readEvents(clusterUid),
+      mirrors: mirrors.shelf,
       close: ending.close,
     };
   } catch (error) {

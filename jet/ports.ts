@@ -108,10 +108,26 @@ export interface Mirrored {
 export interface Mirrors {
   /** The newest whole copy; undefined where there never was one, or it was forgotten. */
   latest(clusterUid: string): Promise<Mirrored | undefined>;
+  /** What is known of the newest copy, without opening it. */
+  about(clusterUid: string): Promise<AboutMirror | undefined>;
+  /** Puts a copy of Jet's own there, newer than all before. */
+  keep(mirrored: Mirrored): Promise<void>;
   /** The clusters of which there is a copy. */
   clusters(): Promise<readonly string[]>;
   /** Called when nothing of the cluster is left: a copy that outlives its cluster would bring it back. Twice is once. */
   forget(clusterUid: string): Promise<void>;
+  /** Whether the cluster was seen to its end: whatever still speaks of it is a thing of the past. */
+  isForgotten(clusterUid: string): Promise<boolean>;
+}
+
+export interface AboutMirror {
+  readonly digest: string;
+  readonly takenAt: string;
+  readonly epoch: number;
+  readonly counter: number;
+  readonly sequence: number;
+  /** The public key that agents must seal for. */
+  readonly reader: string;
 }
 
 /** Images of what Jet installs in a workload cluster. */
@@ -127,6 +143,8 @@ export interface InstallImages {
 export interface AgentTrust {
   /** Ed25519 public key, PEM. */
   readonly signingKey?: string;
+  /** What it seals the cluster's mirror with: the gateway's public key, and this cluster's own token. Both base64. */
+  readonly mirror?: { readonly key: string; readonly token: Secret };
 }
 
 export interface JetDeps {
@@ -151,7 +169,7 @@ export interface JetOptions {
   /** Where credential Secrets lie on the gateway; "pcg-system" unless told. */
   readonly systemNamespace?: string;
   readonly images?: Partial<InstallImages>;
-  readonly agentTrust?: () => AgentTrust;
+  readonly agentTrust?: (clusterUid: string) => AgentTrust;
   /** How often a workload cluster is looked at while something is going on, milliseconds; 1000 unless told. */
   readonly busyPollMs?: number;
   /** The same once it runs; 30 000 unless told. */

@@ -1,5 +1,5 @@
 // Carries out what was planned: each action may safely be done twice.
-import { isFault, type ResourceStore } from "#core";
+import { Fault, isFault, type ResourceStore } from "#core";
 import {
   customResourceDefinition,
   encode64,
@@ -12,6 +12,7 @@ import {
 } from "#proto";
 import { enrolmentSecretName, words } from "#proto/render/names.ts";
 import { ensureDeleted, ensureExists, ensureForgotten, ensureHolds, modify } from "../ensure.ts";
+import { pullMirror } from "../mirror/pull.ts";
 import { installObjects } from "../providers.ts";
 import { keptKubeconfigName, type SpaSeen } from "./seen.ts";
 import type { SpaAction } from "./action.ts";
@@ -70,6 +71,11 @@ export async function actSpa(
     }
     case "install":
       return install(actor, seen);
+    case "mirror":
+      // A copy that fails is tried again in the next round; nothing of the cluster's waits for it.
+      return pullMirror(deps, workloadOf(seen), seen.names, actor.trust(names.uid)).catch((error: unknown) =>
+        deps.log.warn("copying a cluster's objects failed", { cluster: names.uid, error: Fault.from(error) }),
+      );
     case "deliver":
       return deliver(workloadOf(seen), seen, action.desired, action.counter);
     case "pivot":
@@ -103,7 +109,7 @@ async function install({ deps, images, trust }: Actor, seen: SpaSeen): Promise<v
   const kept = await deps.store.get(secret, { namespace: seen.names.namespace, name: enrolmentSecretName });
   const token = secretText(kept, "token");
   for (const crd of deps.crds()) await ensureExists(to, customResourceDefinition, crd);
-  for (const { kind, object } of installObjects(seen.spa.spec, images, trust(), token)) {
+  for (const { kind, object } of installObjects(seen.spa.spec, images, trust(seen.names.uid), token)) {
     await (kind === secret ? ensureHolds : ensureExists)(to, kind, object);
   }
 }

@@ -8,7 +8,7 @@ export interface Actor {
   readonly deps: JetDeps;
   readonly events: EventRing;
   readonly images: InstallImages;
-  readonly trust: () => AgentTrust;
+  readonly trust: (clusterUid: string) => AgentTrust;
   readonly quietMs: number;
   readonly watchMs: number;
 }

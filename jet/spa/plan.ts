@@ -18,6 +18,7 @@ import type { PlanOptions, Stage } from "./stage.ts";
 import { validate, reserve, image } from "./stages/ready.ts";
 import { infrastructure, firstNode, kubeconfig } from "./stages/build.ts";
 import { install, pivot, deliver, controlPlaneNodes, workerNodes } from "./stages/handover.ts";
+import { mirrorActions } from "../mirror/due.ts";
 import { gatewayUpkeep, upkeepActions, healthCondition, machinesSeen } from "./upkeep.ts";
 import { resolvedEndpoint, templateSeen } from "./rendered.ts";
 
@@ -83,7 +84,11 @@ export function planCluster(seen: SpaSeen, options: PlanOptions): SpaPlan {
   }
   for (const key of milestoneKeys) standings[key] ??= unseen(seen, key);
   const reserved = standings.CloudInfrastructureReady?.state === "Done";
-  const upkeep = [...gatewayUpkeep(seen), ...(reserved ? upkeepActions(seen) : [])];
+  const upkeep = [
+    ...gatewayUpkeep(seen),
+    ...(reserved ? upkeepActions(seen) : []),
+    ...mirrorActions(seen, options.now),
+  ];
   const onGateway =
     at === "ImageResolutionDone" || at === "CloudInfrastructureReady" || at === "BootstrappingDone";
   return {

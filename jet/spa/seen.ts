@@ -11,7 +11,7 @@ import {
 } from "#proto";
 import type { AddressNeed } from "#proto/render/addresses.ts";
 import type { ClusterNames } from "#proto/render/names.ts";
-import type { PlacementAt, VmFacts } from "../ports.ts";
+import type { AboutMirror, PlacementAt, VmFacts } from "../ports.ts";
 import type { LeasedAddress } from "../render/cluster.ts";
 import type { LeaseName } from "../render/lease.ts";
 
@@ -89,6 +89,8 @@ export interface SpaSeen {
     | { readonly kind: "unasked" }
     | { readonly kind: "failed"; readonly fault: Fault }
     | { readonly kind: "counted"; readonly vms: readonly VmFacts[] };
+  /** The copy of the cluster that is kept beside the store; absent where none are kept. */
+  readonly mirror?: { readonly about: AboutMirror | undefined } | undefined;
   /** Claims and addresses still leased, found by label; includes those of an earlier, larger wish. */
   readonly leaseClaims: readonly IPAddressClaim[];
 }
