@@ -1,3 +1,12 @@
 // The door of controlplane: a Kubernetes API with Cluster API and CAPV as supervised processes.
 export * from "./versions.ts";
 export * from "./webhooks.ts";
+export { openBundle, type Bundle, type BundleOptions, type Manifest, type ProviderParts } from "./bundle.ts";
+export {
+  startControlPlane,
+  type ControlPlane,
+  type ControlPlaneDeps,
+  type ControlPlaneOptions,
+} from "./control-plane.ts";
+export type { ProgramStatus } from "./supervisor/program.ts";
+export type { ProgramState } from "./supervisor/decide.ts";
