@@ -24,7 +24,7 @@ export const mirrorMigration = `
     PRIMARY KEY (cluster, part)
   ) WITHOUT ROWID;
   CREATE TABLE mirror (
-    cluster TEXT NOT NULL, sequence INTEGER NOT NULL, epoch INTEGER NOT NULL, counter INTEGER NOT NULL, digest TEXT NOT NULL,
+    cluster TEXT NOT NULL, sequence INTEGER NOT NULL, pivot TEXT NOT NULL, epoch INTEGER NOT NULL, counter INTEGER NOT NULL, digest TEXT NOT NULL,
     taken_at TEXT NOT NULL, box BLOB NOT NULL, PRIMARY KEY (cluster, sequence)
   );
   CREATE TABLE mirror_forgotten (cluster TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
@@ -41,6 +41,7 @@ interface MirrorRow {
   readonly [column: string]: string | number | Uint8Array;
   readonly cluster: string;
   readonly sequence: number;
+  readonly pivot: string;
   readonly epoch: number;
   readonly counter: number;
   readonly digest: string;
@@ -71,7 +72,7 @@ export function mirrorShelf(deps: {
 
   async function head(clusterUid: string): Promise<MirrorRow | undefined> {
     return db.get<MirrorRow>(
-      `SELECT cluster, sequence, epoch, counter, digest, taken_at, '' AS box FROM mirror WHERE cluster = ? ${newest} LIMIT 1`,
+      `SELECT cluster, sequence, pivot, epoch, counter, digest, taken_at, '' AS box FROM mirror WHERE cluster = ? ${newest} LIMIT 1`,
       clusterUid,
     );
   }
@@ -93,8 +94,8 @@ export function mirrorShelf(deps: {
         !last || decision.epoch > last.epoch || (decision.epoch === last.epoch && sequence > last.sequence); // S3
       if (isNewer) {
         await tx.run(
-          "INSERT OR REPLACE INTO mirror (cluster, sequence, epoch, counter, digest, taken_at, box) VALUES (?, ?, ?, ?, ?, ?, ?)",
-          ...[clusterUid, sequence, decision.epoch, counter, digest, takenAt, box],
+          "INSERT OR REPLACE INTO mirror (cluster, sequence, pivot, epoch, counter, digest, taken_at, box) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+          ...[clusterUid, sequence, decision.id, decision.epoch, counter, digest, takenAt, box],
         );
         await tx.run(
           `DELETE FROM mirror WHERE cluster = ?1 AND sequence NOT IN (SELECT sequence FROM mirror WHERE cluster = ?1 ${newest} LIMIT ${kept})`,
@@ -158,6 +159,7 @@ export function mirrorShelf(deps: {
         row && {
           digest: row.digest,
           takenAt: row.taken_at,
+          pivotId: row.pivot,
           epoch: row.epoch,
           counter: row.counter,
           sequence: row.sequence,

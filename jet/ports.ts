@@ -122,6 +122,8 @@ export interface Mirrors {
 
 export interface AboutMirror {
   readonly digest: string;
+  /** Of the decision record. */
+  readonly pivotId: string;
   readonly takenAt: string;
   readonly epoch: number;
   readonly counter: number;

@@ -12,9 +12,11 @@ import {
 } from "#proto";
 import { enrolmentSecretName, words } from "#proto/render/names.ts";
 import { ensureDeleted, ensureExists, ensureForgotten, ensureHolds, modify } from "../ensure.ts";
+import { recoverCluster } from "../mirror/recover.ts";
 import { pullMirror } from "../mirror/pull.ts";
 import { installObjects } from "../providers.ts";
 import { keptKubeconfigName, type SpaSeen } from "./seen.ts";
+import type { JetDeps } from "../ports.ts";
 import type { SpaAction } from "./action.ts";
 import { type Actor, workloadOf, Waiting } from "./actor.ts";
 import { pivot, rollBack } from "./act-pivot.ts";
@@ -71,6 +73,8 @@ export async function actSpa(
     }
     case "install":
       return install(actor, seen);
+    case "settle":
+      return settle(deps, seen, signal);
     case "mirror":
       // A copy that fails is tried again in the next round; nothing of the cluster's waits for it.
       return pullMirror(deps, workloadOf(seen), seen.names, actor.trust(names.uid)).catch((error: unknown) =>
@@ -101,6 +105,14 @@ function finalizers(object: Spa, list: string[]): Spa {
 
 async function editSpa(store: ResourceStore, seen: SpaSeen, edit: (object: Spa) => Spa): Promise<void> {
   await modify(store, spa, { namespace: seen.names.namespace, name: seen.spa.metadata.name }, edit);
+}
+
+async function settle(deps: JetDeps, { spa: { spec } }: SpaSeen, signal: AbortSignal): Promise<void> {
+  const { store, mirrors, workloads, clock, log } = deps;
+  if (!mirrors) return;
+  const observer = { store, mirrors, workloads, clock, cloud: () => spec.cloud };
+  const did = await recoverCluster(observer, spec.clusterUid, false, signal);
+  if (did !== "nothing") log.info("a held cluster was looked at again", { cluster: spec.clusterUid, did });
 }
 
 /** CRDs first: nothing else can be stored without them. */

@@ -32,6 +32,7 @@ import type { InstallImages, JetDeps, JetOptions } from "../ports.ts";
 import { defaultImages } from "../providers.ts";
 import { actSpa } from "./act.ts";
 import { Waiting } from "./actor.ts";
+import { heldBy, planHeld } from "./held.ts";
 import { observeSpa } from "./observe.ts";
 import type { CloudSeen, SpaSeen } from "./seen.ts";
 import { planDeletion } from "./plan-delete.ts";
@@ -72,9 +73,13 @@ export function spaController(deps: JetDeps, options: JetOptions, events: EventR
     }
     try {
       if (seen.spa.spec.pause && !seen.deleting) return {};
-      const plan = seen.deleting
-        ? planDeletion(seen)
-        : planCluster(seen, { images, crds, now: deps.clock.now() });
+      const held = heldBy(seen);
+      const plan =
+        held !== undefined
+          ? planHeld(seen, held)
+          : seen.deleting
+            ? planDeletion(seen)
+            : planCluster(seen, { images, crds, now: deps.clock.now() });
       const failure = await act(seen, plan, signal);
       if (failure?.code === "Cancelled" || signal.aborted)
         throw failure ?? new Fault("Cancelled", "stopping");

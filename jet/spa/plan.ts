@@ -18,6 +18,7 @@ import type { PlanOptions, Stage } from "./stage.ts";
 import { validate, reserve, image } from "./stages/ready.ts";
 import { infrastructure, firstNode, kubeconfig } from "./stages/build.ts";
 import { install, pivot, deliver, controlPlaneNodes, workerNodes } from "./stages/handover.ts";
+import { adoptionSettled } from "./held.ts";
 import { mirrorActions } from "../mirror/due.ts";
 import { gatewayUpkeep, upkeepActions, healthCondition, machinesSeen } from "./upkeep.ts";
 import { resolvedEndpoint, templateSeen } from "./rendered.ts";
@@ -97,7 +98,7 @@ export function planCluster(seen: SpaSeen, options: PlanOptions): SpaPlan {
       ...upkeep,
       ...actions,
     ],
-    conditions: [...conditions, ...healthCondition(seen, options.now)],
+    conditions: [...conditions, ...healthCondition(seen, options.now), ...adoptionSettled(seen)],
     standings,
     state: stateOf(seen, open),
     trouble: open?.trouble,
