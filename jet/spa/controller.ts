@@ -134,7 +134,9 @@ export function spaController(deps: JetDeps, options: JetOptions, events: EventR
       // Where the gateway's own watches may bring the change sooner, they do; others are asked again at the announced time.
       return Math.max(left, 50);
     }
-    if (plan.actions.length > 0) return Math.min(200, busyMs);
+    // Looking again, and copying, change nothing that the next round would wait for.
+    if (plan.actions.some((action) => action.do !== "settle" && action.do !== "mirror"))
+      return Math.min(200, busyMs);
     return plan.pace === "busy"
       ? busyMs
       : plan.pace === "watched"
