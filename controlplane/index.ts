@@ -11,3 +11,5 @@ export {
 } from "./control-plane.ts";
 export type { ProgramStatus } from "./supervisor/program.ts";
 export type { ProgramState } from "./supervisor/decide.ts";
+export { restoreControlPlane, type RestoreOptions } from "./restore.ts";
+export { listSnapshots, type SnapshotInfo } from "./snapshots.ts";
