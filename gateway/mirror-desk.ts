@@ -21,8 +21,10 @@ export async function mirrorDesk(deps: {
   readonly db: Database;
   readonly clock: Clock;
   readonly log: Logger;
+  /** Told of each mirror that became whole. */
+  readonly onWhole?: (clusterUid: string) => Promise<void>;
 }): Promise<MirrorDesk> {
-  const { dataDir, seal, db, clock, log } = deps;
+  const { dataDir, seal, db, clock, log, onWhole } = deps;
   const key = await mirrorKey(dataDir, seal);
   const shelf = mirrorShelf({ db, key, clock, log });
   return {
@@ -30,8 +32,9 @@ export async function mirrorDesk(deps: {
     async handler(message) {
       const { success, data } = mirrorPartSchema.safeParse(message.body);
       if (!success) return log.warn("dropped a part of a mirror that cannot be read", { key: message.key });
-      if (await shelf.take(data))
-        log.info("took a mirror", { cluster: data.clusterUid, sequence: data.sequence });
+      if (!(await shelf.take(data))) return;
+      log.info("took a mirror", { cluster: data.clusterUid, sequence: data.sequence });
+      await onWhole?.(data.clusterUid);
     },
     trust: (clusterUid) => ({ key: key.publicKey, token: mirrorToken(key, clusterUid) }),
   };

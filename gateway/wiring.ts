@@ -35,6 +35,7 @@ import { keepPulse, type PulseFacts } from "./heartbeat.ts";
 import { openLine } from "./link.ts";
 import { startLocalApi } from "./local-api.ts";
 import type { GatewayOptions } from "./options.ts";
+import { gatewayRecovery, lineageMigration } from "./recovery.ts";
 import { orderHandler } from "./orders.ts";
 import { mirrorDesk } from "./mirror-desk.ts";
 import { mirrorMigration } from "./mirror-shelf.ts";
@@ -85,9 +86,10 @@ export async function startGateway(
       fileLeadership({ clock, log }, { path: join(dataDir, "lock.db"), identity: `gateway ${options.name}` }),
     ); // G1
     const seal = await keyFileSeal(join(dataDir, "key"));
-    const store = ending.own(await openStore(options, deps, seal));
     const database = ending.own(
-      await openDatabase(join(dataDir, "gateway.db"), { migrations: [eventMigration, mirrorMigration] }),
+      await openDatabase(join(dataDir, "gateway.db"), {
+        migrations: [eventMigration, mirrorMigration, lineageMigration],
+      }),
     );
     const mirrors = await mirrorDesk({
       dataDir,
@@ -95,8 +97,19 @@ export async function startGateway(
       db: database,
       clock,
       log: log.child({ component: "mirrors" }),
+      onWhole: (clusterUid) => recovery.cameLate(store, clusterUid, signal),
     });
+    const recovery = gatewayRecovery({
+      db: database,
+      mirrors: mirrors.shelf,
+      cloud: () => cloudOf(account),
+      clock,
+      log: log.child({ component: "recovery" }),
+    });
+    const store = ending.own(await openStore(options, deps, seal));
     await keepAccount(store, account);
+    const wasBehind = await recovery.recover(store, signal); // before any order, and before any controller
+    ending.wait(recovery.keepNoting(store, signal));
 
     const sessions = ending.own(vsphereSessions({ clock, log }));
     const outlet = linkOutlet(() => line.link());
@@ -112,6 +125,7 @@ export async function startGateway(
             identity: () => line.identity()!,
             account: () => cloudOf(account),
             publish: outlet,
+            isForgotten: mirrors.shelf.isForgotten,
           }),
           [mirrorTopic]: mirrors.handler,
         },
@@ -186,7 +200,11 @@ export async function startGateway(
     await running.ready;
     // A beat goes out as soon as there is a link: the plane learns of the vCenter account and the pools from it.
     ending.wait(line.opened.then(() => jet.catchUp()));
-    ending.wait(line.opened.then(async () => outlet.mirrorWanted({ have: await mirrors.shelf.have() })));
+    ending.wait(
+      line.opened.then(async () =>
+        outlet.mirrorWanted({ have: await mirrors.shelf.have(), lost: wasBehind }),
+      ),
+    );
     ending.wait(keepPulse({ ...pulse, onChange: line.onState }, options.plane.heartbeat, signal));
     log.info("gateway ready", { name: options.name, api: api?.url, paired: line.identity() !== undefined });
     return {

@@ -205,7 +205,11 @@ export function clusterDesk(deps: ClusterDeps): Clusters {
         const change = { gatewayUid: row.overlord_uid, counter: row.counter, action };
         const list: Unsent[] = [];
         if (row.published_gateway < row.counter) {
-          const desired = desiredCluster(known.spec, { ...change, enrolmentToken: token ?? undefined });
+          const desired = desiredCluster(known.spec, {
+            ...change,
+            pivoted: isPivoted(known.seen),
+            enrolmentToken: token ?? undefined,
+          });
           list.push({ to: { role: "gateway", uid: row.overlord_uid }, desired });
         }
         if (row.published_agent < row.counter && isPivoted(known.seen)) {

@@ -137,8 +137,12 @@ export function speak(deps: MessageDeps): Messages {
     );
   });
 
-  on(mirrorWantedTopic, mirrorWantedSchema, async (from, { have }) => {
+  on(mirrorWantedTopic, mirrorWantedSchema, async (from, { have, lost }) => {
     if (from.role !== "gateway") return;
+    if (lost) {
+      await clusters.resend(from.uid);
+      await messages.flush();
+    }
     for (const uid of await clusters.agentsOf(from.uid)) {
       const body = { have: uid in have ? { [uid]: have[uid] } : {} };
       await hub.publish({ role: "agent", uid }, { topic: mirrorWantedTopic, class: "state", key: uid, body });

@@ -33,6 +33,8 @@ export const mirrorWantedTopic = "mirror.wanted";
 export const mirrorWantedSchema = z.object({
   /** Cluster uid to digest. */
   have: z.record(z.string(), z.string()),
+  /** The gateway's store was restored or lost: what it was ordered since then is gone. */
+  lost: z.boolean().optional(),
 });
 export type MirrorWanted = z.infer<typeof mirrorWantedSchema>;
 
