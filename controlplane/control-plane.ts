@@ -14,7 +14,7 @@ import { settleCertificates, type Certificates } from "./certificates.ts";
 import { etcdAt } from "./etcd.ts";
 import { writeDurably } from "./files.ts";
 import { keepHouse, relieve } from "./housekeeping.ts";
-import { install, installationOf } from "./install.ts";
+import { install, installationOf, takeWebhooksOff } from "./install.ts";
 import { fileKubeconfig, inlineKubeconfig } from "./kubeconfig.ts";
 import { settleFolders, type Layout } from "./layout.ts";
 import { takeLock } from "./lock.ts";
@@ -37,12 +37,24 @@ export interface ControlPlaneOptions {
   readonly fsync?: boolean;
   /** How long the start may take in all, milliseconds; 3 minutes unless told. */
   readonly startMs?: number;
+  /**
+   * Called when the API answers and before Cluster API's managers run: what a restored etcd brought back and must not act is taken away
+   * here. Nobody answers for webhooks yet: `withoutWebhooks` takes them off, and they come back with what is installed afterwards.
+   */
+  readonly beforeManagers?: (api: EarlyApi, signal: AbortSignal) => Promise<void>;
   /** How long to wait for another process to let go of the data directory, milliseconds; 10 s unless told. */
   readonly lockMs?: number;
   /** Every half an hour, ten of them kept, unless told. */
   readonly snapshots?: { readonly everyMs: number; readonly keep: number };
   /** How large etcd's file may become; 4 GiB unless told. */
   readonly quotaBytes?: number;
+}
+
+/** The API while nothing but etcd and itself runs. CRDs are those of the last run; an empty etcd has none. */
+export interface EarlyApi {
+  /** The administrator's. Secret. */
+  readonly kubeconfig: string;
+  withoutWebhooks(): Promise<void>;
 }
 
 export interface ControlPlaneDeps {
@@ -113,6 +125,8 @@ export async function startControlPlane(
         const client = new KubeClient(await connectionFrom(kubeconfig), deps.clock, 30_000);
         const others = runningNames.slice(2);
         try {
+          const withoutWebhooks = () => takeWebhooksOff({ client, log: deps.log }, inTime);
+          await options.beforeManagers?.({ kubeconfig, withoutWebhooks }, inTime);
           const wanted = installationOf(options.bundle, ports, certificates.ca);
           await install(wanted, { client, clock: deps.clock, log: deps.log }, inTime);
         } finally {

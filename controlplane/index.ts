@@ -9,6 +9,7 @@ export {
   type ControlPlane,
   type ControlPlaneDeps,
   type ControlPlaneOptions,
+  type EarlyApi,
 } from "./control-plane.ts";
 export type { ProgramStatus } from "./supervisor/program.ts";
 export type { ProgramState } from "./supervisor/decide.ts";

@@ -27,13 +27,20 @@ export interface ManagementApi {
   readonly bundle?: Bundle;
 }
 
+/** Takes from Cluster API's managers what must not act, before they run; `GatewayRecovery.fence`. */
+export type Fence = (
+  kubeconfig: string,
+  withoutWebhooks: () => Promise<void>,
+  signal: AbortSignal,
+) => Promise<void>;
+
 /**
  * Opens it; what it starts is ended by `ending`. Invalid where the mode lacks an option, a program or a right; the message says which.
  */
 export async function openManagementApi(
   options: GatewayOptions,
   deps: GatewayDeps,
-  { seal, ending }: { readonly seal: Seal; readonly ending: Ending },
+  { seal, ending, fence }: { readonly seal: Seal; readonly ending: Ending; readonly fence: Fence },
 ): Promise<ManagementApi> {
   const { clock, log, random } = deps;
   const { dataDir, controlPlane } = options;
@@ -50,6 +57,8 @@ export async function openManagementApi(
           {
             dataDir: controlPlaneDir(dataDir),
             bundle,
+            beforeManagers: ({ kubeconfig, withoutWebhooks }, signal) =>
+              fence(kubeconfig, withoutWebhooks, signal),
             snapshots: { everyMs: controlPlane.snapshots.every, keep: controlPlane.snapshots.keep },
           },
           { clock, log: log.child({ component: "control-plane" }), random },

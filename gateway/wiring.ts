@@ -23,8 +23,8 @@ import { keyFileSeal } from "#core/store/seal.ts";
 import { kubeStore } from "#core/store/kube-store.ts";
 import { bundledProviders } from "#controlplane";
 import { ipamControllers, poolRoom } from "#ipam";
-import { eventMigration, makeJet, sqliteEventShelf, type Pools, type StoredEvent } from "#jet";
-import { desiredClusterTopic } from "#proto";
+import { eventMigration, makeJet, sqliteEventShelf, type Mirrors, type Pools, type StoredEvent } from "#jet";
+import { desiredClusterTopic, mirrorTopic } from "#proto";
 import type { Link } from "#tunnel";
 import { pair, validity, type Identity } from "#tunnel/identity/index.ts";
 import { vsphereSessions, type VsphereClient } from "#vsphere";
@@ -38,7 +38,10 @@ import { keepPulse, type PulseFacts } from "./heartbeat.ts";
 import { openLine } from "./link.ts";
 import { startLocalApi } from "./local-api.ts";
 import type { GatewayOptions } from "./options.ts";
+import { gatewayRecovery, lineageMigration } from "./recovery.ts";
 import { orderHandler } from "./orders.ts";
+import { mirrorDesk } from "./mirror-desk.ts";
+import { mirrorMigration } from "./mirror-shelf.ts";
 import { linkOutlet } from "./outlet.ts";
 import { imageSource } from "./images.ts";
 import { closer } from "./closer.ts";
@@ -64,6 +67,8 @@ export interface RunningGateway {
   facts(): Promise<PulseFacts>;
   /** The last events of a cluster, oldest first; also of one that is gone. */
   readEvents(clusterUid: string): Promise<readonly StoredEvent[]>;
+  /** The copies of clusters that outlive the store. */
+  readonly mirrors: Mirrors;
   /** Stops everything. Twice is once. */
   close(): Promise<void>;
 }
@@ -85,12 +90,31 @@ export async function startGateway(
       fileLeadership({ clock, log }, { path: join(dataDir, "lock.db"), identity: `gateway ${options.name}` }),
     ); // G1
     const seal = await keyFileSeal(join(dataDir, "key"));
-    const management = await openManagementApi(options, deps, { seal, ending });
-    const { store, controlPlane } = management;
     const database = ending.own(
-      await openDatabase(join(dataDir, "gateway.db"), { migrations: [eventMigration] }),
+      await openDatabase(join(dataDir, "gateway.db"), {
+        migrations: [eventMigration, mirrorMigration, lineageMigration],
+      }),
     );
+    const mirrors = await mirrorDesk({
+      dataDir,
+      seal,
+      db: database,
+      clock,
+      log: log.child({ component: "mirrors" }),
+      onWhole: (clusterUid) => recovery.cameLate(store, clusterUid, signal),
+    });
+    const recovery = gatewayRecovery({
+      db: database,
+      mirrors: mirrors.shelf,
+      cloud: () => cloudOf(account),
+      clock,
+      log: log.child({ component: "recovery" }),
+    });
+    const management = await openManagementApi(options, deps, { seal, ending, fence: recovery.fence });
+    const { store, controlPlane } = management;
     await keepAccount(store, account);
+    const wasBehind = await recovery.recover(store, signal); // before any order, and before any controller
+    ending.wait(recovery.keepNoting(store, signal));
 
     const sessions = ending.own(vsphereSessions({ clock, log }));
     const outlet = linkOutlet(() => line.link());
@@ -106,7 +130,9 @@ export async function startGateway(
             identity: () => line.identity()!,
             account: () => cloudOf(account),
             publish: outlet,
+            isForgotten: mirrors.shelf.isForgotten,
           }),
+          [mirrorTopic]: mirrors.handler,
         },
       },
       signal,
@@ -124,6 +150,7 @@ export async function startGateway(
         events: sqliteEventShelf(database),
         crds: crdObjects,
         ...(management.bundle ? { providers: bundledProviders(management.bundle.providers, clock) } : {}),
+        mirrors: mirrors.shelf,
         clock,
         log,
         random,
@@ -133,7 +160,7 @@ export async function startGateway(
         watchMs: options.jet.watch,
         images: { agent: options.jet.images.agent },
         imageSource: await imageSource(options),
-        agentTrust: () => trustOf(line.identity()),
+        agentTrust: (clusterUid) => ({ ...trustOf(line.identity()), mirror: mirrors.trust(clusterUid) }),
       },
     );
     await line.refresh(); // before the controllers: what they say from their first round on has a way to the plane
@@ -183,6 +210,11 @@ export async function startGateway(
     await running.ready;
     // A beat goes out as soon as there is a link: the plane learns of the vCenter account and the pools from it.
     ending.wait(line.opened.then(() => jet.catchUp()));
+    ending.wait(
+      line.opened.then(async () =>
+        outlet.mirrorWanted({ have: await mirrors.shelf.have(), lost: wasBehind }),
+      ),
+    );
     ending.wait(keepPulse({ ...pulse, onChange: line.onState }, options.plane.heartbeat, signal));
     log.info("gateway ready", { name: options.name, api: api?.url, paired: line.identity() !== undefined });
     return {
@@ -193,6 +225,7 @@ export async function startGateway(
       pair: pairWith,
       facts,
       readEvents: (clusterUid) => jet.readEvents(clusterUid),
+      mirrors: mirrors.shelf,
       close: ending.close,
     };
   } catch (error) {

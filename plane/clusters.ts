@@ -52,6 +52,10 @@ export interface Clusters {
   heard(from: Speaker, status: ClusterStatus): Promise<"stored" | "refused" | "gone">;
   /** True when the speaker may send events of the cluster. */
   maySpeak(from: Speaker, clusterUid: string): Promise<boolean>;
+  /** The gateway of a cluster that is not gone. */
+  gatewayOf(clusterUid: string): Promise<string | undefined>;
+  /** The clusters of a gateway that have an agent to tell. */
+  agentsOf(overlordUid: string): Promise<string[]>;
   /** Forgets tombstones older than 72 h. */
   sweep(): Promise<void>;
 }
@@ -201,7 +205,11 @@ export function clusterDesk(deps: ClusterDeps): Clusters {
         const change = { gatewayUid: row.overlord_uid, counter: row.counter, action };
         const list: Unsent[] = [];
         if (row.published_gateway < row.counter) {
-          const desired = desiredCluster(known.spec, { ...change, enrolmentToken: token ?? undefined });
+          const desired = desiredCluster(known.spec, {
+            ...change,
+            pivoted: isPivoted(known.seen),
+            enrolmentToken: token ?? undefined,
+          });
           list.push({ to: { role: "gateway", uid: row.overlord_uid }, desired });
         }
         if (row.published_agent < row.counter && isPivoted(known.seen)) {
@@ -271,6 +279,22 @@ export function clusterDesk(deps: ClusterDeps): Clusters {
     async maySpeak(from, clusterUid) {
       const row = await db.get<ClusterRow>("SELECT * FROM clusters WHERE uid = ?", clusterUid);
       return row !== undefined && speaksFor(from, row);
+    },
+
+    async gatewayOf(clusterUid) {
+      const row = await db.get<{ overlord_uid: string }>(
+        "SELECT overlord_uid FROM clusters WHERE uid = ? AND deleted_at IS NULL",
+        clusterUid,
+      );
+      return row?.overlord_uid;
+    },
+
+    async agentsOf(overlordUid) {
+      const rows = await db.all<ClusterRow>(
+        "SELECT * FROM clusters WHERE overlord_uid = ? AND deleted_at IS NULL ORDER BY created_at, rowid",
+        overlordUid,
+      );
+      return rows.filter((row) => isPivoted(clusterOf(row).seen)).map(({ uid }) => uid);
     },
 
     async sweep() {

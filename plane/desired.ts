@@ -243,15 +243,17 @@ export function desiredCluster(
     gatewayUid: string;
     counter: number;
     action: SpaSpec["action"];
+    pivoted?: boolean;
     enrolmentToken?: string | undefined;
   },
 ): DesiredCluster {
-  const { gatewayUid, counter, action, enrolmentToken } = change;
+  const { gatewayUid, counter, action, pivoted, enrolmentToken } = change;
   const agent = spec.agent && { ...spec.agent, ...(enrolmentToken ? { enrolmentToken } : {}) };
   return {
     clusterUid: spec.clusterUid,
     gatewayUid,
     counter,
+    ...(pivoted ? { pivoted } : {}),
     spec: { ...spec, counter, action, desiredHash: hashOf(spec), ...(agent ? { agent } : {}) },
   };
 }

@@ -51,6 +51,7 @@ export async function destroyStrays(
 
 /** The plane hears of it before the object goes. */
 export async function sayDeleted({ deps, events }: Actor, seen: SpaSeen): Promise<void> {
+  await deps.mirrors?.forget(seen.names.uid);
   await events.say(seen.names.uid, {
     severity: "Info",
     reason: "Deleted",

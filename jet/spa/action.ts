@@ -18,6 +18,10 @@ export type SpaAction =
   | { readonly do: "delete"; readonly kind: Kind; readonly namespace?: string; readonly name: string }
   | { readonly do: "keep kubeconfig"; readonly text: Secret }
   | { readonly do: "install" }
+  /** Copies the cluster's objects out of its own API, and brings its agent the key to do so by itself. */
+  | { readonly do: "mirror" }
+  /** Looks again whether it is known by now which side owns a cluster that is held. */
+  | { readonly do: "settle" }
   | { readonly do: "deliver"; readonly desired: DesiredState; readonly counter: number }
   | { readonly do: "pivot"; readonly direction: "ToWorkload" | "ToGateway" }
   | { readonly do: "roll back" }

@@ -11,7 +11,7 @@ export interface Actor {
   readonly agentImage: string;
   /** Of all that is installed in a workload cluster, with images from there. */
   readonly digest: (images: ImageSource) => string;
-  readonly trust: () => AgentTrust;
+  readonly trust: (clusterUid: string) => AgentTrust;
   readonly quietMs: number;
   readonly watchMs: number;
 }

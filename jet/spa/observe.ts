@@ -116,6 +116,7 @@ export async function observeSpa(
     workload,
     strays: toCount ? await countStrays(deps, found, names, credential, signal) : { kind: "unasked" },
     leaseClaims,
+    ...(deps.mirrors ? { mirror: { about: await deps.mirrors.about(names.uid) } } : {}),
   };
 }
 

@@ -18,6 +18,8 @@ import type { PlanOptions, Stage } from "./stage.ts";
 import { validate, reserve, image } from "./stages/ready.ts";
 import { infrastructure, firstNode, kubeconfig } from "./stages/build.ts";
 import { install, zones, pivot, deliver, controlPlaneNodes, workerNodes } from "./stages/handover.ts";
+import { adoptionSettled } from "./held.ts";
+import { mirrorActions } from "../mirror/due.ts";
 import { gatewayUpkeep, installUpkeep, upkeepActions, healthCondition, machinesSeen } from "./upkeep.ts";
 import { resolvedEndpoint, templateSeen } from "./rendered.ts";
 
@@ -84,7 +86,11 @@ export function planCluster(seen: SpaSeen, options: PlanOptions): SpaPlan {
   }
   for (const key of milestoneKeys) standings[key] ??= unseen(seen, key);
   const reserved = standings.CloudInfrastructureReady?.state === "Done";
-  const upkeep = [...gatewayUpkeep(seen), ...(reserved ? upkeepActions(seen) : [])];
+  const upkeep = [
+    ...gatewayUpkeep(seen),
+    ...(reserved ? upkeepActions(seen) : []),
+    ...mirrorActions(seen, options.now),
+  ];
   const onGateway =
     at === "ImageResolutionDone" || at === "CloudInfrastructureReady" || at === "BootstrappingDone";
   return {
@@ -94,7 +100,7 @@ export function planCluster(seen: SpaSeen, options: PlanOptions): SpaPlan {
       ...actions,
       ...installUpkeep(seen, options),
     ],
-    conditions: [...conditions, ...healthCondition(seen, options.now)],
+    conditions: [...conditions, ...healthCondition(seen, options.now), ...adoptionSettled(seen)],
     standings,
     state: stateOf(seen, open),
     trouble: open?.trouble,

@@ -11,7 +11,7 @@ import {
 } from "#proto";
 import { controlPlanePlacements, type AddressNeed } from "#proto/render/addresses.ts";
 import type { ClusterNames } from "#proto/render/names.ts";
-import type { ImageSource, PlacementAt, VmFacts } from "../ports.ts";
+import type { AboutMirror, ImageSource, PlacementAt, VmFacts } from "../ports.ts";
 import type { Installed } from "../providers.ts";
 import type { LeasedAddress } from "../render/cluster.ts";
 import type { EtcdAccess } from "../render/etcd.ts";
@@ -125,6 +125,8 @@ export interface SpaSeen {
     | { readonly kind: "unasked" }
     | { readonly kind: "failed"; readonly fault: Fault }
     | { readonly kind: "counted"; readonly vms: readonly VmFacts[] };
+  /** The copy of the cluster that is kept beside the store; absent where none are kept. */
+  readonly mirror?: { readonly about: AboutMirror | undefined } | undefined;
   /** Claims and addresses still leased, found by label; includes those of an earlier, larger wish. */
   readonly leaseClaims: readonly IPAddressClaim[];
 }

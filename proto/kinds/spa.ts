@@ -166,6 +166,8 @@ export const spaSpecSchema = z.object({
     .optional(),
   controlPlane: controlPlaneSchema.prefault({}),
   workerPools: z.array(workerPoolSchema).max(100).default([]),
+  /** Absent: failed machines are replaced. */
+  health: z.object({ autoRemediation: z.boolean().default(true) }).optional(),
   /**
    * How the cluster's agent enrols at the plane. The one-time token is there on the way from the plane only: the gateway keeps it in
    * a Secret of its own, never in the SPA.
