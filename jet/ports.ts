@@ -1,6 +1,6 @@
 // What Jet needs of the world besides the gateway's own store. gateway/wiring.ts plugs these together.
 import type { Clock, Logger, OwnedStore, Problem, Resource, ResourceStore, Secret } from "#core";
-import type { ClusterEvent, ClusterStatus, Placement, SpaSpec } from "#proto";
+import type { ClusterEvent, ClusterStatus, DesiredState, Placement, SpaSpec } from "#proto";
 import type { PoolRef } from "#proto/render/addresses.ts";
 import type { EventShelf } from "./events.ts";
 
@@ -84,6 +84,36 @@ export interface Outlet {
   event(event: ClusterEvent): Promise<void>;
 }
 
+/**
+ * A cluster's objects as they were when its agent (or Jet) last copied them: what a cluster whose own API is dead is revived or
+ * deleted from. It holds the values of Secrets: it is never logged, and lies sealed on disk.
+ */
+export interface Mirrored {
+  readonly clusterUid: string;
+  readonly clusterName: string;
+  /** When the copy was made, RFC 3339. */
+  readonly takenAt: string;
+  /** The decision record as it was in the cluster; a copy is made only where it says Active. */
+  readonly decision: { readonly id: string; readonly epoch: number };
+  /** The plane's counter of `desired`. */
+  readonly counter: number;
+  readonly desired: DesiredState;
+  /** One hash over all content. */
+  readonly digest: string;
+  /** Owners before what they own; uids, owner references and status are those of the cluster's own API. */
+  readonly objects: readonly Resource[];
+}
+
+/** The copies that outlive both a cluster's API and the gateway's control plane. */
+export interface Mirrors {
+  /** The newest whole copy; undefined where there never was one, or it was forgotten. */
+  latest(clusterUid: string): Promise<Mirrored | undefined>;
+  /** The clusters of which there is a copy. */
+  clusters(): Promise<readonly string[]>;
+  /** Called when nothing of the cluster is left: a copy that outlives its cluster would bring it back. Twice is once. */
+  forget(clusterUid: string): Promise<void>;
+}
+
 /** Images of what Jet installs in a workload cluster. */
 export interface InstallImages {
   readonly core: string;
@@ -109,6 +139,8 @@ export interface JetDeps {
   readonly events: EventShelf;
   /** The CustomResourceDefinitions to install in a workload cluster. */
   readonly crds: () => readonly Resource[];
+  /** Absent: no cluster can be revived from a copy. */
+  readonly mirrors?: Mirrors;
   readonly clock: Clock;
   readonly log: Logger;
   /** In [0, 1). */
