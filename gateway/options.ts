@@ -97,8 +97,12 @@ export const gatewayOptions = group({
         help: "How long a pivot is watched after the hand-over.",
         default: "10s",
       }),
+      deadAfter: option(duration({ max: "7d" }), {
+        help: "How long the API of a cluster that is being deleted must be silent before its VMs are removed by the ledger.",
+        default: "15m",
+      }),
     },
-    "Provisioning and pivot.",
+    "Provisioning, pivot and deletion.",
   ),
   log: group({
     level: option(oneOf("debug", "info", "warn", "error"), { help: "How much to log.", default: "info" }),

@@ -124,6 +124,7 @@ export async function startGateway(
       {
         quietMs: options.jet.quiet,
         watchMs: options.jet.watch,
+        deadAfterMs: options.jet.deadAfter,
         agentTrust: () => trustOf(line.identity()),
       },
     );

@@ -62,6 +62,7 @@ export function spaController(deps: JetDeps, options: JetOptions, events: EventR
     watchMs: options.watchMs ?? 5_000,
   };
   const crds = deps.crds().length;
+  const deadAfterMs = options.deadAfterMs ?? 15 * 60_000;
 
   async function reconcile(key: Key, signal: AbortSignal): Promise<Result> {
     const seen = await observeSpa(observer, key, signal);
@@ -73,7 +74,7 @@ export function spaController(deps: JetDeps, options: JetOptions, events: EventR
     try {
       if (seen.spa.spec.pause && !seen.deleting) return {};
       const plan = seen.deleting
-        ? planDeletion(seen)
+        ? planDeletion(seen, { images, now: deps.clock.now(), deadAfterMs })
         : planCluster(seen, { images, crds, now: deps.clock.now() });
       const failure = await act(seen, plan, signal);
       if (failure?.code === "Cancelled" || signal.aborted)
