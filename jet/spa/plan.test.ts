@@ -485,8 +485,17 @@ describe("planDeletion", () => {
       "Deleting; at ResourcesReleased; delete Secret ×4",
     ],
     [
+      "leases, before the proof is written down",
+      { ...bare, leaseClaims: [lease] },
+      "Deleting; at ResourcesReleased; -",
+    ],
+    [
       "leases",
-      { ...bare, leaseClaims: [thing(ipAddressClaim, "u1-lease-0") as IPAddressClaim] },
+      {
+        ...bare,
+        spa: spaWith({ deletion: { way: "Graceful", provedAt: minutesAgo(0) } }),
+        leaseClaims: [thing(ipAddressClaim, "u1-lease-0") as IPAddressClaim],
+      },
       "Deleting; at ResourcesReleased; delete IPAddressClaim",
     ],
     ["nothing", bare, "Deleting; at ResourcesReleased; delete Secret ×4"],
@@ -588,6 +597,14 @@ describe("planDeletion", () => {
       "without a provider in the cluster: it is put back",
       down({ ...lackingProvider, spa: spaWith({ ...gone, ...back }) }),
       "Deleting; at ManagementReturned; install, pivot ToGateway",
+    ],
+    [
+      "a deletion that somebody pauses",
+      down({
+        ...written,
+        gateway: { objects: deletingCluster.map((o) => ({ ...o, spec: { paused: true } })) },
+      }),
+      "Deleting; at ControlPlaneNodeDeletionDone; wake",
     ],
     [
       "a deletion whose credential somebody took",

@@ -176,6 +176,14 @@ export function eventsBetween(before: SpaStatus | undefined, after: SpaStatus): 
       });
     }
   }
+  const { deletion } = after;
+  if (deletion?.way === "ByLedger" && before?.deletion?.way !== "ByLedger") {
+    events.push({
+      severity: "Warn",
+      reason: "DeletionByLedger",
+      message: `going on by the ledger of what was made: ${deletion.why ?? ""}`,
+    });
+  }
   if (after.state && after.state !== before?.state) {
     events.push({
       severity: after.state === "Error" ? "Error" : "Info",

@@ -219,8 +219,9 @@ export const deletionSchema = z.object({
   /** Since when the cluster's own API, and since when vCenter, has been silent. */
   apiSilentSince: z.string().optional(),
   cloudSilentSince: z.string().optional(),
-  /** Since when vCenter has known none of its VMs. */
+  /** Since when vCenter has known none of its VMs, and when that was proved for good. */
   emptySince: z.string().optional(),
+  provedAt: z.string().optional(),
 });
 export type DeletionMemory = z.infer<typeof deletionSchema>;
 

@@ -11,11 +11,9 @@ import { cluster } from "#proto";
 import { objectsOf, type SpaSeen, type Stray } from "../seen.ts";
 import { cloudTrouble } from "./blockers.ts";
 import { endingParts } from "./ending.ts";
+import { settleMs } from "./memory.ts";
 import { elapsed, type DeletionView, type Open, type Part } from "./part.ts";
 import { hasGivenUp } from "./unverified.ts";
-
-/** How long vCenter must have shown none of the VMs (B3), milliseconds. */
-const settleMs = 10_000;
 
 export const ledgerParts: readonly Part[] = [
   { milestone: "ManagementReturned", look: fence },
@@ -53,6 +51,7 @@ function removing(
 ): Open | undefined {
   const { strays, ledger } = seen;
   if (strays.kind !== "counted") {
+    if (view.memory.provedAt !== undefined) return undefined;
     if (ledger.vms.length === 0 || hasGivenUp(seen, view)) return undefined;
     return strays.kind === "failed" ? { trouble: cloudTrouble(seen, strays.fault) } : { waiting: true };
   }
@@ -73,12 +72,7 @@ function forget({ gateway }: SpaSeen): Open | undefined {
 
 /** B3 */
 function settle({ ledger, strays }: SpaSeen, { memory, now }: DeletionView): Open | undefined {
-  if (ledger.vms.length === 0 || strays.kind !== "counted") return undefined;
-  const emptyMs = elapsed(memory.emptySince, now);
-  return emptyMs < settleMs
-    ? {
-        waiting: true,
-        message: `vCenter knows none of its VMs; looking once more ${formatTime(now + settleMs - emptyMs)}`,
-      }
-    : undefined;
+  if (ledger.vms.length === 0 || memory.provedAt !== undefined || strays.kind !== "counted") return undefined;
+  const again = formatTime(now + settleMs - elapsed(memory.emptySince, now));
+  return { waiting: true, message: `vCenter knows none of its VMs; looking once more at ${again}` };
 }

@@ -16,6 +16,8 @@ function release(seen: SpaSeen, view: DeletionView): Open | undefined {
   const claims = unverified(seen, view).length > 0 ? [] : seen.leaseClaims;
   const left = [...seen.childPools, ...claims];
   if (left.length === 0) return undefined;
+  if (view.memory.provedAt !== undefined && !seen.spa.status?.deletion?.provedAt)
+    return { message: "no VM is left" }; // written down before it is acted on: vCenter may be silent in the next round
   const going = (object: Resource) => !isDeleting(object);
   const actions: SpaAction[] = [
     ...seen.childPools

@@ -45,6 +45,8 @@ function bringBack(seen: SpaSeen, view: DeletionView): Open | undefined {
     return { actions: [{ do: "roll back" }], message };
   }
   if (seen.workload.kind !== "reachable") return { trouble: silenceTrouble(seen, view) };
+  const credential = credentialTrouble(seen);
+  if (credential) return { trouble: credential };
   const ending = journal.direction === "ToWorkload" && journal.step !== "Done";
   const direction = ending ? "ToWorkload" : "ToGateway";
   const { missing, unavailable } = providersSeen(seen, view);
@@ -121,10 +123,11 @@ function wakeAgain(seen: SpaSeen): SpaAction[] {
 }
 
 /** X4 */
-function census(seen: SpaSeen): Open | undefined {
+function census(seen: SpaSeen, { memory }: DeletionView): Open | undefined {
   if (seen.strays.kind === "unasked") return undefined; // nothing was ever made, or it was counted as gone
   if (seen.strays.kind === "failed") {
-    if (seen.ledger.vms.length === 0) return undefined; // a cluster that never had a machine needs no vCenter to go
+    // A cluster that never had a machine needs no vCenter to go; nor does one that was counted as gone.
+    if (seen.ledger.vms.length === 0 || memory.provedAt !== undefined) return undefined;
     return { trouble: cloudTrouble(seen, seen.strays.fault) };
   }
   const { vms } = seen.strays;

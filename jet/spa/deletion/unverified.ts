@@ -5,7 +5,8 @@ import { elapsed, type DeletionView } from "./part.ts";
 
 /** Whether vCenter has been silent for so long that a forced deletion goes on without it (by-ledger.ts, B4). */
 export function hasGivenUp({ strays }: SpaSeen, { forced, memory, now, deadAfterMs }: DeletionView): boolean {
-  return forced && strays.kind === "failed" && elapsed(memory.cloudSilentSince, now) >= deadAfterMs;
+  const silent = strays.kind === "failed" && elapsed(memory.cloudSilentSince, now) >= deadAfterMs;
+  return forced && silent && memory.provedAt === undefined;
 }
 
 /** The VMs of which nobody can say whether they are gone. */
