@@ -193,16 +193,17 @@ export function desiredCluster(
     gatewayUid: string;
     counter: number;
     action: SpaSpec["action"];
+    deletePolicy?: SpaSpec["deletePolicy"] | undefined;
     enrolmentToken?: string | undefined;
   },
 ): DesiredCluster {
-  const { gatewayUid, counter, action, enrolmentToken } = change;
+  const { gatewayUid, counter, action, deletePolicy = spec.deletePolicy, enrolmentToken } = change;
   const agent = spec.agent && { ...spec.agent, ...(enrolmentToken ? { enrolmentToken } : {}) };
   return {
     clusterUid: spec.clusterUid,
     gatewayUid,
     counter,
-    spec: { ...spec, counter, action, desiredHash: hashOf(spec), ...(agent ? { agent } : {}) },
+    spec: { ...spec, counter, action, deletePolicy, desiredHash: hashOf(spec), ...(agent ? { agent } : {}) },
   };
 }
 

@@ -96,10 +96,10 @@ function dyingWhen(store: OwnedStore, dead: () => boolean, look: (object: Resour
   const alive = () => {
     if (dead()) throw new Fault("Cancelled", "the process is dead");
   };
-  const write = async <T>(work: () => Promise<T>): Promise<T> => {
+  const write = async <T extends Resource | undefined>(work: () => Promise<T>): Promise<T> => {
     alive();
     const done = await work();
-    if (done) look(done as Resource);
+    if (done) look(done);
     alive();
     return done;
   };
