@@ -1,6 +1,7 @@
 // `pcg`: arguments and output only. What a command does lies in commands/ and, below that, in the programs' own folders.
 import { Command, CommanderError } from "commander";
 import { jsonLogger, systemClock, type LogLevel } from "#core";
+import { forceMeans } from "./commands/force.ts";
 import { errorText, exitCodeOf, parseFormat, terminalOutput } from "./output.ts";
 import { shutdownOnSignals } from "./shutdown.ts";
 import { version } from "./version.ts";
@@ -180,11 +181,18 @@ program
   .command("delete <kind> <name>")
   .description("delete a cluster (at the plane), or an object on the gateway")
   .option("-n, --namespace <name>", "namespace on the gateway; default unless told")
+  .option("--force", forceMeans)
   .option(...contextFlag)
-  .action(async (kind: string, name: string, options: { context?: string; namespace?: string }) => {
-    const { remove } = await import("./commands/get.ts");
-    await remove(world, kind, name, { ...options, context: options.context ?? context() });
-  });
+  .action(
+    async (
+      kind: string,
+      name: string,
+      options: { context?: string; namespace?: string; force?: boolean },
+    ) => {
+      const { remove } = await import("./commands/get.ts");
+      await remove(world, kind, name, { ...options, context: options.context ?? context() });
+    },
+  );
 
 program
   .command("events <cluster>")

@@ -131,8 +131,12 @@ export const gatewayOptions = group({
         },
         "Images of what runs in workload clusters. A cluster's own wish goes before them.",
       ),
+      deadAfter: option(duration({ max: "7d" }), {
+        help: "How long the API of a cluster that is being deleted must be silent before its VMs are removed by the ledger.",
+        default: "15m",
+      }),
     },
-    "Provisioning and pivot.",
+    "Provisioning, pivot and deletion.",
   ),
   log: group({
     level: option(oneOf("debug", "info", "warn", "error"), { help: "How much to log.", default: "info" }),

@@ -158,6 +158,7 @@ export async function startGateway(
       {
         quietMs: options.jet.quiet,
         watchMs: options.jet.watch,
+        deadAfterMs: options.jet.deadAfter,
         images: { agent: options.jet.images.agent },
         imageSource: await imageSource(options),
         agentTrust: (clusterUid) => ({ ...trustOf(line.identity()), mirror: mirrors.trust(clusterUid) }),

@@ -11,6 +11,8 @@ export interface VmFacts {
   /** The server's own id of it ("vm-42"). */
   readonly moref: string;
   readonly folder?: string;
+  /** As its tools report it. */
+  readonly ipAddress?: string;
 }
 
 /** A placement, and the field that holds it: "placement", "workerPools[0].placement". */
@@ -26,13 +28,15 @@ export interface ImageWish {
   readonly kubernetesVersion: string;
 }
 
-/** Which VMs a census counts: any that fits one of the two. */
+/** Which VMs a census counts: any that fits one of the three. */
 export interface CensusScope {
-  readonly placements: readonly Placement[];
+  readonly placements: readonly Pick<Placement, "datacenter" | "folder">[];
   /** BIOS UUIDs in lower case. */
   readonly biosUUIDs: readonly string[];
   /** Exact VM names. Looked for in the placements' folders only. */
   readonly names: readonly string[];
+  /** VMs in those folders whose name begins so and that report one of these addresses. */
+  readonly leased?: { readonly prefix: string; readonly addresses: readonly string[] };
 }
 
 /** What Jet asks of a datacenter. Calls throw Faults: Unauthorized for a refused login, Unavailable where nobody answers. */
@@ -217,6 +221,8 @@ export interface JetOptions {
   readonly watchMs?: number;
   /** The first wait after a failure and the longest one, milliseconds; 5 s and 5 min unless told. */
   readonly backoff?: { readonly baseMs: number; readonly capMs: number };
+  /** How long a cluster's API (and, with deletePolicy Force, vCenter) must be silent before its deletion goes on without it; 15 min unless told. */
+  readonly deadAfterMs?: number;
   /** How long a call to a workload API may take, milliseconds; 10 000 unless told. */
   readonly workloadTimeoutMs?: number;
 }

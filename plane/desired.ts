@@ -244,17 +244,25 @@ export function desiredCluster(
     counter: number;
     action: SpaSpec["action"];
     pivoted?: boolean;
+    deletePolicy?: SpaSpec["deletePolicy"] | undefined;
     enrolmentToken?: string | undefined;
   },
 ): DesiredCluster {
-  const { gatewayUid, counter, action, pivoted, enrolmentToken } = change;
+  const {
+    gatewayUid,
+    counter,
+    action,
+    pivoted,
+    deletePolicy = spec.deletePolicy,
+    enrolmentToken,
+  } = change;
   const agent = spec.agent && { ...spec.agent, ...(enrolmentToken ? { enrolmentToken } : {}) };
   return {
     clusterUid: spec.clusterUid,
     gatewayUid,
     counter,
     ...(pivoted ? { pivoted } : {}),
-    spec: { ...spec, counter, action, desiredHash: hashOf(spec), ...(agent ? { agent } : {}) },
+    spec: { ...spec, counter, action, deletePolicy, desiredHash: hashOf(spec), ...(agent ? { agent } : {}) },
   };
 }
 

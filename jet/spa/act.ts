@@ -20,7 +20,7 @@ import type { JetDeps } from "../ports.ts";
 import type { SpaAction } from "./action.ts";
 import { type Actor, workloadOf, Waiting } from "./actor.ts";
 import { pivot, rollBack } from "./act-pivot.ts";
-import { wake, forgetObjects, pause, destroyStrays, sayDeleted } from "./act-delete.ts";
+import { wake, fence, forgetObjects, pause, destroy, sayDeleted } from "./act-delete.ts";
 
 export async function actSpa(
   actor: Actor,
@@ -92,10 +92,12 @@ export async function actSpa(
       return pause(store, seen);
     case "forget objects":
       return forgetObjects(store, seen);
-    case "destroy strays":
-      return destroyStrays(actor, seen, signal);
+    case "fence":
+      return fence(store, seen);
+    case "destroy":
+      return destroy(actor, seen, action, signal);
     case "say deleted":
-      return sayDeleted(actor, seen);
+      return sayDeleted(actor, seen, action);
   }
 }
 

@@ -41,6 +41,17 @@ export class Waiting extends Fault {
   }
 }
 
+/** Thrown by an action that something stands in the way of: an object that a person can look at. */
+export class Hindered extends Fault {
+  /** "VirtualMachine/c1-cp-x". */
+  readonly object: string;
+
+  constructor(object: string, fault: Fault) {
+    super(fault.code, fault.message, { cause: fault });
+    this.object = object;
+  }
+}
+
 export function workloadOf(seen: SpaSeen): ResourceStore {
   if (seen.workload.kind === "reachable") return seen.workload.store;
   throw new Fault("Unavailable", `the API of cluster ${seen.names.cluster} does not answer`);

@@ -77,6 +77,7 @@ export function spaController(deps: JetDeps, options: JetOptions, events: EventR
     quietMs: options.quietMs ?? 2_000,
     watchMs: options.watchMs ?? 5_000,
   };
+  const deadAfterMs = options.deadAfterMs ?? 15 * 60_000;
 
   async function reconcile(key: Key, signal: AbortSignal): Promise<Result> {
     const seen = await observeSpa(observer, key, signal);
@@ -93,7 +94,7 @@ export function spaController(deps: JetDeps, options: JetOptions, events: EventR
         held !== undefined
           ? planHeld(seen, held)
           : seen.deleting
-            ? planDeletion(seen)
+            ? planDeletion(seen, { providers, now: deps.clock.now(), deadAfterMs })
             : planCluster(seen, { providers, digest, now: deps.clock.now() });
       const failure = await act(seen, plan, signal);
       if (failure?.code === "Cancelled" || signal.aborted)

@@ -9,7 +9,7 @@
 //       and not at its next pass 30 s later.
 //   L3. Once a cluster has objects, its wish is not judged again: what exists is Cluster API's to drive.
 import type { ConditionDraft } from "#core";
-import type { ClusterState, MachineStatus } from "#proto";
+import type { ClusterState, DeletionMemory, MachineStatus } from "#proto";
 import { milestoneKeys, type MilestoneKey, type Standing, type Trouble } from "../milestones.ts";
 import type { Resolved } from "../render/cluster.ts";
 import type { SpaSeen } from "./seen.ts";
@@ -34,6 +34,8 @@ export interface SpaPlan {
   readonly machines?: readonly MachineStatus[] | undefined;
   readonly endpoint?: Resolved["endpoint"] | undefined;
   readonly template?: string | undefined;
+  /** What a deletion must remember. */
+  readonly deletion?: DeletionMemory;
   /** When to look again if nothing wakes us. "busy": nothing here will; "watched": the gateway's watches do; "steady": all is well. */
   readonly pace: "busy" | "watched" | "steady";
 }
