@@ -23,7 +23,15 @@ import { keyFileSeal } from "#core/store/seal.ts";
 import { kubeStore } from "#core/store/kube-store.ts";
 import { bundledProviders } from "#controlplane";
 import { ipamControllers, poolRoom } from "#ipam";
-import { eventMigration, makeJet, sqliteEventShelf, type Pools, type StoredEvent } from "#jet";
+import {
+  eventMigration,
+  makeJet,
+  snapshotMigration,
+  sqliteEventShelf,
+  sqliteSnapshotShelf,
+  type Pools,
+  type StoredEvent,
+} from "#jet";
 import { desiredClusterTopic } from "#proto";
 import type { Link } from "#tunnel";
 import { pair, validity, type Identity } from "#tunnel/identity/index.ts";
@@ -87,7 +95,7 @@ export async function startGateway(
     const management = await openManagementApi(options, deps, { seal, ending });
     const { store, controlPlane } = management;
     const database = ending.own(
-      await openDatabase(join(dataDir, "gateway.db"), { migrations: [eventMigration] }),
+      await openDatabase(join(dataDir, "gateway.db"), { migrations: [eventMigration, snapshotMigration] }),
     );
     await keepAccount(store, account);
 
@@ -120,6 +128,7 @@ export async function startGateway(
         workloads: { connect: (kubeconfig) => kubeStore(kubeconfig, { clock }) },
         outlet,
         events: sqliteEventShelf(database),
+        snapshots: sqliteSnapshotShelf(database, seal),
         crds: crdObjects,
         ...(management.bundle ? { providers: bundledProviders(management.bundle.providers, clock) } : {}),
         clock,

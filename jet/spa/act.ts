@@ -16,7 +16,7 @@ import { agentObjects, writeAll, writeInstalled } from "../providers.ts";
 import { keptKubeconfigName, type SpaSeen } from "./seen.ts";
 import type { SpaAction } from "./action.ts";
 import { type Actor, workloadOf, Waiting } from "./actor.ts";
-import { pivot, rollBack } from "./act-pivot.ts";
+import { pivot, resumePivot, rollBack } from "./act-pivot.ts";
 import { wake, forgetObjects, pause, destroyStrays, sayDeleted } from "./act-delete.ts";
 
 export async function actSpa(
@@ -36,6 +36,7 @@ export async function actSpa(
       );
       return;
     case "remove finalizer":
+      await deps.snapshots.drop(names.uid);
       await ensureDeleted(store, spa, { ...here, name: seen.spa.metadata.name });
       await editSpa(store, seen, (object) =>
         finalizers(
@@ -76,6 +77,8 @@ export async function actSpa(
       return pivot(actor, seen, action.direction, signal);
     case "roll back":
       return rollBack(actor, seen, signal);
+    case "resume pivot":
+      return resumePivot(actor, seen, signal);
     case "wake":
       return wake(store, seen);
     case "pause":

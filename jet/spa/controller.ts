@@ -72,6 +72,7 @@ export function spaController(deps: JetDeps, options: JetOptions, events: EventR
     trust: options.agentTrust ?? (() => ({})),
     quietMs: options.quietMs ?? 2_000,
     watchMs: options.watchMs ?? 5_000,
+    lostMs: options.lostMs ?? 10 * 60_000,
   };
 
   async function reconcile(key: Key, signal: AbortSignal): Promise<Result> {

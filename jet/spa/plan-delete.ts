@@ -21,7 +21,7 @@ import { deletionKeys, type MilestoneKey, type Standing, type Trouble } from "..
 import { reportsPause } from "../pivot/step.ts";
 import { isBeforeDecision, isSettled, stepText } from "../pivot/journal.ts";
 import { keptKubeconfigName, objectsOf, type SpaSeen } from "./seen.ts";
-import { gatewayUpkeep } from "./upkeep.ts";
+import { gatewayUpkeep, heardCommand } from "./upkeep.ts";
 import { identityOf } from "./rendered.ts";
 import { isAnnounced } from "./stage.ts";
 import type { SpaAction } from "./action.ts";
@@ -68,7 +68,7 @@ export function planDeletion(seen: SpaSeen): SpaPlan {
   for (const key of deletionKeys) standings[key] ??= { state: "Pending" };
   const onGateway = seen.side === "gateway" && isSettled(seen.spa.status?.pivot);
   return {
-    actions: [...gatewayUpkeep(seen), ...(open?.actions ?? [])],
+    actions: [...heardCommand(seen), ...gatewayUpkeep(seen), ...(open?.actions ?? [])],
     conditions: [blockedCondition(open)],
     standings,
     state: "Deleting",
