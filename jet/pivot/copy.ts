@@ -36,7 +36,7 @@ export const create: Step = async (ctx, journal) => {
   if (plan.kind === "late") throw new Fault("Conflict", "the other side holds copies of a later snapshot");
   await stillOurs(ctx, journal);
   for (const level of ownerLevels(plan.remove).reverse()) {
-    await all(ctx, level, ({ kind, object }) => forget(ctx.target, kind, object));
+    await all(ctx, level, ({ kind, object }) => forget(ctx, journal, ctx.target, kind, object));
   }
   const uids = new Map(plan.uids);
   let stranger: Member | undefined;

@@ -31,7 +31,7 @@ export const fenceSource: Step = async (ctx, journal) => {
   const key = { namespace: ctx.names.namespace, name: ctx.names.identity };
   const identity = await ctx.source.get(secret, key);
   await stillOurs(ctx, journal);
-  if (identity) await forget(ctx.source, secret, identity);
+  if (identity) await forget(ctx, journal, ctx.source, secret, identity);
   if (await ctx.source.get(secret, key)) return waiting("NotFenced", "is still there", `Secret/${key.name}`);
   const here = await closureIn(ctx, ctx.source);
   const patch = { sourceFenced: true };

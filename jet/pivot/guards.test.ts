@@ -143,7 +143,7 @@ describe("a side that does not answer", () => {
 
   it("cannot be declared lost before the decision", async () => {
     await until("Verify");
-    await requestResume({ ...lab.context(), source: cut }, { sourceLost: true });
+    await requestResume(lab.context(), { sourceLost: true });
     expect(lab.journal!.sourceLost).toBeUndefined();
   });
 });

@@ -136,7 +136,7 @@ export async function removeFormer(
   }
   const former = members.filter((m) => belonging(m.object, journal) === "former");
   for (const level of ownerLevels(former).reverse()) {
-    await all(ctx, level, ({ kind, object }) => forget(ctx.target, kind, object));
+    await all(ctx, level, ({ kind, object }) => forget(ctx, journal, ctx.target, kind, object));
   }
 }
 

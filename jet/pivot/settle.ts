@@ -1,5 +1,5 @@
 // Steps 13 and 14, and the way back before the decision: what is left to be looked at and to be removed.
-import { isDeleting, isFault, type Resource } from "#core";
+import { isFault, type Resource } from "#core";
 import { cluster, isPausedNow, type Cluster } from "#proto";
 import { words } from "#proto/render/names.ts";
 import { censusDifference, censusOf, namesThatDiffer } from "./census.ts";
@@ -95,7 +95,7 @@ export async function removeStrays(
   if (strays.length === 0) return there;
   await stillOurs(ctx, journal);
   for (const level of ownerLevels(strays).reverse()) {
-    await all(ctx, level, ({ kind, object }) => forget(ctx.target, kind, object));
+    await all(ctx, level, ({ kind, object }) => forget(ctx, journal, ctx.target, kind, object));
   }
   return closureIn(ctx, ctx.target);
 }
@@ -114,11 +114,7 @@ export const retire: Step = async (ctx, journal) => {
   if (!here) return next;
   for (const level of ownerLevels(here.members).reverse()) {
     await stillOurs(ctx, journal);
-    await all(ctx, level, async ({ kind, object }) => {
-      const resting = restingPlace(object);
-      const last = resting ? await ctx.source.update(kind, resting) : object;
-      await forget(ctx.source, kind, last);
-    });
+    await all(ctx, level, ({ kind, object }) => forget(ctx, journal, ctx.source, kind, object, restingPlace));
   }
   const left = (await closureIn(ctx, ctx.source)).members[0];
   return left ? waiting("NotGone", "is still there", memberText(left)) : next;
@@ -145,7 +141,7 @@ export function judgeHeld(
 /** The object with the words that tell controllers and webhooks to let it go, beside what it says already; undefined where it has them. */
 function restingPlace(object: Resource): Resource | undefined {
   const said = object.metadata.annotations ?? {};
-  if (said[words.deleteForMove] !== undefined || isDeleting(object)) return undefined;
+  if (said[words.deleteForMove] !== undefined) return undefined;
   const annotations = { ...said, [words.paused]: "", [words.deleteForMove]: "" };
   return { ...object, metadata: { ...object.metadata, annotations } };
 }
@@ -157,7 +153,7 @@ export const rollBack: Step = async (ctx, journal) => {
     const own = members.filter((m) => m.object.metadata.annotations?.[marks.id] === journal.id);
     await stillOurs(ctx, journal);
     for (const level of ownerLevels(own).reverse()) {
-      await all(ctx, level, ({ kind, object }) => forget(ctx.target, kind, object));
+      await all(ctx, level, ({ kind, object }) => forget(ctx, journal, ctx.target, kind, object));
     }
   } catch (error) {
     // The copies are paused and have no credential: harmless, should the target never be seen again.

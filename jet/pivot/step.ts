@@ -1,6 +1,16 @@
 // What a step of a pivot is given, and how it says that it ended. A step may be run any number of times, by any process, in any state
 // that it can leave behind (I4).
-import { Fault, isFault, type Clock, type Draft, type Kind, type Resource, type ResourceStore } from "#core";
+import {
+  Fault,
+  isDeleting,
+  isFault,
+  type Clock,
+  type Draft,
+  type Key,
+  type Kind,
+  type Resource,
+  type ResourceStore,
+} from "#core";
 import { conditionsOf } from "#proto";
 import type { ClusterNames } from "#proto/render/names.ts";
 import { readClosure, type Closure } from "./closure.ts";
@@ -106,32 +116,50 @@ export async function all<T>(
   if (failures.length > 0) throw failures[0];
 }
 
-/** Deletes exactly the object that was read, without letting its controllers act: deletion first, so that none puts its finalizer back. */
+/** How often a write is tried again after somebody else was faster. */
+const tries = 10;
+
+/**
+ * Deletes exactly the object that was read, without letting its controllers act: deletion first, so that none puts its finalizer back,
+ * then all finalizers. What another process or controller has written on it meanwhile is read anew; another object of its name stays.
+ */
 export async function forget(
+  ctx: Pick<PivotContext, "journal">,
+  journal: PivotJournal,
   store: ResourceStore,
   kind: Kind,
   object: Resource,
-): Promise<"gone" | "another revision"> {
-  const { name, namespace, uid, resourceVersion } = object.metadata;
-  try {
-    const key = namespace ? { namespace, name } : { name };
-    let left = await store.delete(kind, key, { uid, resourceVersion, propagation: "Orphan" });
-    // The server's own controllers write on it meanwhile (the orphan's finalizer): what is left is going all the same.
-    for (let tries = 0; left && left.metadata.uid === uid; tries++) {
-      try {
-        await store.update(kind, { ...left, metadata: { ...left.metadata, finalizers: [] } });
-        break;
-      } catch (error) {
-        if (!isFault(error, "Conflict") || tries >= 9) throw error;
-        left = await store.get(kind, key);
-      }
+  prepare: (object: Resource) => Resource | undefined = () => undefined,
+): Promise<void> {
+  const { name, namespace, uid } = object.metadata;
+  const key = namespace ? { namespace, name } : { name };
+  let have: Resource | undefined = object;
+  for (let attempt = 1; have?.metadata.uid === uid; attempt++) {
+    try {
+      return await forgetNow(store, kind, key, have, prepare);
+    } catch (error) {
+      if (isFault(error, "NotFound")) return;
+      if (!isFault(error, "Conflict") || attempt >= tries) throw error;
+      have = await store.get(kind, key);
+      await stillOurs(ctx, journal);
     }
-    return "gone";
-  } catch (error) {
-    if (isFault(error, "NotFound")) return "gone";
-    if (isFault(error, "Conflict")) return "another revision";
-    throw error;
   }
+}
+
+async function forgetNow(
+  store: ResourceStore,
+  kind: Kind,
+  key: Key,
+  object: Resource,
+  prepare: (object: Resource) => Resource | undefined,
+): Promise<void> {
+  let left: Resource | undefined = object;
+  if (!isDeleting(object)) {
+    const prepared = prepare(object);
+    const { uid, resourceVersion } = (prepared ? await store.update(kind, prepared) : object).metadata;
+    left = await store.delete(kind, key, { uid, resourceVersion, propagation: "Orphan" });
+  }
+  if (left) await store.update(kind, { ...left, metadata: { ...left.metadata, finalizers: [] } });
 }
 
 export function ofKind(closure: Pick<Closure, "members">, kind: Kind): Resource[] {
