@@ -85,7 +85,7 @@ const mutants: readonly (readonly [string, Mutant, Partial<Search>, RegExp])[] =
     {},
     /E3/,
   ],
-  ["nobody looks at the journal twice", { blind: trusting }, { turns: 2 }, /./],
+  ["nobody looks at the journal twice", { blind: trusting }, { turns: 2, mishaps: 1 }, /still paused/],
   [
     "writes do not carry what was read",
     { blind: (ctx) => ({ ...ctx, source: careless(ctx.source), target: careless(ctx.target) }) },

@@ -1,6 +1,6 @@
 // Walks everything that can happen to a pivot, up to a bound, breadth first: the real steps, run by two processes on two tiny stores.
 //
-// A process is suspended before each of its writes and each look at the journal. What it has heard so far is a list of answers, and
+// A process is suspended before each of its writes, and before and after each look at the journal. What it has heard so far is a list of answers, and
 // going on means to run its step again with those answers first. So a state is a plain value: a world, and the answers that each
 // process goes by. One that is never resumed is dead; one that forgets its answers has been restarted.
 //
@@ -77,6 +77,8 @@ export interface Search extends Bounds {
 }
 
 const idle: Process = { direction: "ToWorkload", answers: [] };
+/** More steps than any way to an end takes. */
+const enough = 100;
 const never = new AbortController().signal;
 
 export async function explore(search: Search): Promise<Explored> {
@@ -151,7 +153,7 @@ class Walk {
     for (;;) {
       const text = this.#texts.ofWorld(now);
       if (this.#good.has(text)) break;
-      if (path.has(text)) return `E3: it goes round in circles at ${now.journal.step}`;
+      if (path.size > enough) return `E3: it goes round in circles at ${now.journal.step}`;
       path.add(text);
       if (isSettled(now.journal)) {
         const wrong = wrongAtEnd(now);
@@ -225,6 +227,8 @@ class Walk {
     const did: string[] = [];
     let at = 0;
     let live = 0;
+    let lastAsked: string | undefined;
+    let halted = false;
     const asked = new Set<string>();
     const silent = cut?.split(" ")[0];
 
@@ -234,22 +238,26 @@ class Walk {
       suspends: boolean,
       work: () => T | Promise<T>,
     ): Promise<T> {
-      const known = answers[at++];
+      const newsOfJournal = lastAsked === "journal";
+      lastAsked = side;
+      const mine = at++;
+      const known = answers[mine];
       if (known) {
         if ("fault" in known) throw new Fault(known.fault, "");
         return known.ok as T;
       }
-      if (suspends && live > 0 && !whole) throw suspended;
+      halted ||= (suspends || newsOfJournal) && live > 0 && !whole;
+      if (halted) throw suspended;
       live++;
       asked.add(side);
       if (suspends) did.push(what);
       try {
         if (side === silent) throw new Fault("Unavailable", "cut");
         const ok = await work();
-        answers.push({ ok });
+        answers[mine] = { ok };
         return ok;
       } catch (error) {
-        answers.push({ fault: Fault.from(error).code });
+        answers[mine] = { fault: Fault.from(error).code };
         throw error;
       }
     }
