@@ -1,6 +1,6 @@
 // What a pivot does when the world does not hold still: cuts, late processes, tasks in flight, a machine too many, a person's word.
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { Fault, isFault, type Draft, type Resource, type ResourceStore } from "#core";
+import { Fault, isFault, type Resource, type ResourceStore } from "#core";
 import { cluster, configMap, kubeadmControlPlane, machine, secret, vsphereVM } from "#proto";
 import { words } from "#proto/render/names.ts";
 import { pivotStep, requestResume, requestRollBack, runPivot, type Advance } from "./engine.ts";
@@ -40,8 +40,7 @@ async function finish(ctx = () => lab.context()): Promise<Advance> {
 
 /** A store that nobody answers for. */
 const cut: ResourceStore = new Proxy({} as ResourceStore, {
-  get: (_, key) =>
-    key === "tryCreate" ? undefined : () => Promise.reject(new Fault("Unavailable", "connection refused")),
+  get: () => () => Promise.reject(new Fault("Unavailable", "connection refused")),
 });
 
 const one = async () => (await lab.source.list(machine)).items[0]!;
@@ -356,32 +355,22 @@ describe("the watch", () => {
 describe("the target's admission", () => {
   it("is asked about each kind before anything is paused", async () => {
     const asked: string[] = [];
-    const picky = (say?: Fault): ResourceStore =>
-      Object.assign(Object.create(lab.target) as ResourceStore, {
-        tryCreate: (kind: { kind: string }, draft: Draft<Resource>) => {
-          asked.push(kind.kind);
-          expect(draft.metadata.ownerReferences).toBeUndefined();
-          return say && kind.kind === "Machine" ? Promise.reject(say) : Promise.resolve();
-        },
-      });
-    const bound = (store: ResourceStore) =>
-      new Proxy(store, {
-        get: (of, key) => {
-          const found: unknown = Reflect.get(key === "tryCreate" ? of : lab.target, key);
-          return typeof found === "function"
-            ? (found.bind(key === "tryCreate" ? of : lab.target) as unknown)
-            : found;
-        },
-      });
-    const ctx = (say?: Fault): PivotContext => ({ ...lab.context(), target: bound(picky(say)) });
-    expect(await runPivot(ctx(new Fault("Invalid", "spec.version: is too old")), never)).toMatchObject({
+    const ctx = (say?: Fault): PivotContext => ({
+      ...lab.context(),
+      admits: (kind, draft) => {
+        asked.push(kind.kind);
+        expect(draft.metadata.ownerReferences).toBeUndefined();
+        return say && kind === machine ? Promise.reject(say) : Promise.resolve();
+      },
+    });
+    const refused = ctx(new Fault("Invalid", "spec.version: is too old"));
+    expect(await runPivot(refused, never)).toMatchObject({
       reason: "Refused",
       blocked: true,
       object: "Machine/c1-cp-m0",
     });
-    expect(await runPivot(ctx(new Fault("Unavailable", "webhook")), never)).toMatchObject({
-      reason: "TargetNotReady",
-    });
+    const silent = ctx(new Fault("Unavailable", "failed calling webhook"));
+    expect(await runPivot(silent, never)).toMatchObject({ reason: "TargetNotReady" });
     expect((await whole(lab.source))?.spec.paused).toBeUndefined();
     expect(new Set(asked).size).toBe(11);
     expect((await finish(() => ctx())).kind).toBe("done");

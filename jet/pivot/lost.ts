@@ -31,8 +31,6 @@ function telling(store: ResourceStore, side: SideLost["side"]): ResourceStore {
     get: (kind, key, signal) => told(store.get(kind, key, signal)),
     list: (kind, options, signal) => told(store.list(kind, options, signal)),
     create: (kind, draft) => told(store.create(kind, draft)),
-    // Asked as it is: a webhook that does not answer is no lost side.
-    ...(store.tryCreate ? { tryCreate: store.tryCreate.bind(store) } : {}),
     update: (kind, object) => told(store.update(kind, object)),
     updateStatus: (kind, object) => told(store.updateStatus(kind, object)),
     delete: (kind, key, options) => told(store.delete(kind, key, options)),

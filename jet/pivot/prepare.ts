@@ -146,13 +146,13 @@ async function refusal(
   closure: Closure,
   journal: PivotJournal,
 ): Promise<StepOutcome | undefined> {
-  const ask = ctx.target.tryCreate?.bind(ctx.target);
-  if (!ask) return undefined;
+  const { admits } = ctx;
+  if (!admits) return undefined;
   const samples = new Map(closure.members.map((member) => [member.kind, member]));
   const refused: StepOutcome[] = [];
   await all(ctx, [...samples.values()], async (member) => {
     try {
-      await ask(member.kind, copyOf(member, new Map(), journal, ctx.names.namespace));
+      await admits(member.kind, copyOf(member, new Map(), journal, ctx.names.namespace));
     } catch (error) {
       if (isFault(error, "AlreadyExists")) return;
       if (isFault(error, "Invalid", "Forbidden")) {

@@ -29,6 +29,8 @@ export interface PivotContext {
   readonly targetLacks: () => Promise<string | undefined>;
   /** Which of these BIOS UUIDs the datacenter does not know. Absent: not asked. */
   readonly missingVms?: (biosUUIDs: readonly string[]) => Promise<readonly string[]>;
+  /** Whether the target would let an object in: schema and webhooks are asked, nothing is stored; throws what a create would. Absent: not asked. */
+  readonly admits?: (kind: Kind, draft: Draft<Resource>) => Promise<unknown>;
   /** "manage" wants a healthy cluster; "delete" takes what is there. */
   readonly purpose: "manage" | "delete";
   readonly clock: Clock;

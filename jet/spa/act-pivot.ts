@@ -1,5 +1,5 @@
 // The pivot as an action: its journal lies in the SPA, its sides are the gateway's store and the workload cluster's API.
-import { Fault, type ResourceStore } from "#core";
+import { Fault, serverSideOf, type ResourceStore } from "#core";
 import { cluster, deployment, spa } from "#proto";
 import { modify } from "../ensure.ts";
 import type { EventRing } from "../events.ts";
@@ -78,6 +78,7 @@ function pivotContext(
   const workload = seen.workload.kind === "reachable" ? seen.workload.store : unreachable(seen);
   const out = ways[direction].from === "gateway";
   const { credential, spa: object } = seen;
+  const server = serverSideOf(out ? workload : deps.store);
   return {
     source: out ? deps.store : workload,
     target: out ? workload : deps.store,
@@ -86,6 +87,7 @@ function pivotContext(
     names: seen.names,
     identity: () => Promise.resolve(identityOf(seen)),
     targetLacks: () => (out ? lacksProviders(workload, seen, providers, signal) : stopAgent(workload, seen)),
+    ...(server ? { admits: (kind, draft) => server.tryCreate(kind, draft, signal) } : {}),
     ...(credential.kind === "found"
       ? {
           missingVms: async (uuids) => {

@@ -20,7 +20,14 @@ import type { PlanOptions, Stage } from "./stage.ts";
 import { validate, reserve, image } from "./stages/ready.ts";
 import { infrastructure, firstNode, kubeconfig } from "./stages/build.ts";
 import { install, pivot, deliver, controlPlaneNodes, workerNodes } from "./stages/handover.ts";
-import { gatewayUpkeep, heardCommand, installUpkeep, upkeepActions, healthCondition, machinesSeen } from "./upkeep.ts";
+import {
+  gatewayUpkeep,
+  heardCommand,
+  installUpkeep,
+  upkeepActions,
+  healthCondition,
+  machinesSeen,
+} from "./upkeep.ts";
 import { resolvedEndpoint, templateSeen } from "./rendered.ts";
 
 export interface SpaPlan {

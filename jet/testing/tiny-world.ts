@@ -119,7 +119,7 @@ export function wrongWith(world: World): string | undefined {
     const uids = new Set([...world[side].objects.values()].map((object) => object.metadata.uid));
     for (const object of world[side].objects.values()) {
       const stray = object.metadata.ownerReferences?.find((ref) => !uids.has(ref.uid));
-      if (stray)
+      if (stray && !isLate(object, world.journal))
         return `I3: ${object.kind}/${object.metadata.name} on the ${side} has no owner ${stray.kind}`;
     }
   }
