@@ -19,12 +19,13 @@ import {
   type ResourceStore,
   type RunningControllers,
 } from "#core";
-import { inClusterPoolKinds, metal3IPPool } from "#proto";
+import { inClusterPoolKinds, ipamGroup, metal3IPPool } from "#proto";
 import { IpamGauges } from "../gauges.ts";
+import { metricsText, pointerText, readInventory, type Inventory } from "../inventory/index.ts";
 import { judgeMetal3 } from "../webhooks/metal3.ts";
 import { serveWebhooks, type ServingPair, type WebhookServer } from "../webhooks/server.ts";
 import { renewalOf, servingCertificate } from "./certificates.ts";
-import { metricsText, servePages } from "./diagnostics.ts";
+import { programMetrics, servePages } from "./diagnostics.ts";
 import { podConnection } from "./in-cluster.ts";
 import type { IpamSettings } from "./options.ts";
 import { chosenParts, parts, servedKinds } from "./parts.ts";
@@ -44,6 +45,7 @@ export interface ProgramDeps {
 /** The lease's name: upstream's, so that its manager and ours never act at the same time where both elect a leader. */
 const leaseName = "7bb7acb4.ipam.cluster.x-k8s.io";
 const watchFilterLabel = "cluster.x-k8s.io/watch-filter";
+const inventoryEveryMs = 60_000;
 /** How often a certificate is looked after. */
 const certificateRoundMs = 60_000;
 
@@ -65,6 +67,7 @@ export async function runIpam(deps: ProgramDeps, settings: IpamSettings, signal:
     log.info("serving", { parts: chosen, olderVersions: [...served.older].map((each) => each.join(" ")) });
 
     const gauges = new IpamGauges();
+    const pools = poolMetrics(store, clock, gauges);
     let running: RunningControllers | undefined;
     let isReady = false;
     const health = await servePages("--health-addr", settings.healthAddr, {
@@ -74,9 +77,9 @@ export async function runIpam(deps: ProgramDeps, settings: IpamSettings, signal:
     });
     closers.push(health.close);
     const metrics = await servePages("--diagnostics-address", settings.diagnosticsAddress, {
-      "/metrics": () => ({
+      "/metrics": async () => ({
         status: 200,
-        text: metricsText(gauges, running?.health() ?? [], running !== undefined),
+        text: (await pools()) + programMetrics(gauges, running?.health() ?? [], running !== undefined),
       }),
     });
     closers.push(metrics.close);
@@ -116,6 +119,24 @@ export async function runIpam(deps: ProgramDeps, settings: IpamSettings, signal:
     end.abort();
     for (const close of closers.reverse()) await close().catch(() => {});
   }
+}
+
+/** The pools as the server has them, read at most once a minute however often it is asked: with many addresses that is a long list. */
+function poolMetrics(store: ResourceStore, clock: Clock, gauges: IpamGauges): () => Promise<string> {
+  let last: { readonly at: number; readonly inventory: Promise<Inventory> } | undefined;
+  return async () => {
+    const now = clock.now();
+    if (!last || now - last.at >= inventoryEveryMs) {
+      last = { at: now, inventory: readInventory(store) };
+      last.inventory.catch(() => (last = undefined));
+    }
+    const quarantined = new Map(
+      gauges.read().map(({ kind, namespace, name, resting }) => {
+        return [pointerText({ kind, group: ipamGroup, name, ...(namespace ? { namespace } : {}) }), resting];
+      }),
+    );
+    return metricsText({ inventory: await last.inventory, quarantined }, now);
+  };
 }
 
 function electing(store: ResourceStore, deps: ProgramDeps, namespace: string): Leadership {

@@ -2,9 +2,11 @@
 // /validate-…, /mutate-… (nothing is mutated), /convert.
 import { createServer, type Server } from "node:https";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { Fault, toJson, type Logger, type ResourceStore } from "#core";
+import { Fault, toJson, type Kind, type Logger, type ResourceStore } from "#core";
 import { ipamGroup } from "#proto";
+import { overlapVerdict } from "../conflicts/find.ts";
 import { addressesOf } from "../in-use.ts";
+import { knownPool, readPools, type KnownPool } from "../inventory/read.ts";
 import { placeOf, poolKinds, type Pool } from "../words.ts";
 import { judgePool, reviewOf, type AdmissionRequest, type Verdict } from "./admission.ts";
 import { convert } from "./conversion.ts";
@@ -13,8 +15,6 @@ export interface WebhookDeps {
   /** Answers from what was written. */
   readonly store: ResourceStore;
   readonly log: Logger;
-  /** Says more of a pool that is created or changed: overlaps with others, for example. */
-  readonly warn?: (pool: Pool) => Promise<readonly string[]>;
   /** Other judges, by group: asked for kinds that are not ours. Undefined: allowed. */
   readonly judge?: (request: AdmissionRequest) => Promise<Verdict | undefined>;
 }
@@ -90,10 +90,7 @@ async function answer(deps: WebhookDeps, request: IncomingMessage, response: Ser
   }
 }
 
-async function judge(
-  { store, warn, judge: others }: WebhookDeps,
-  review: AdmissionRequest,
-): Promise<Verdict> {
+async function judge({ store, judge: others }: WebhookDeps, review: AdmissionRequest): Promise<Verdict> {
   const allowed: Verdict = { kind: "allowed", warnings: [] };
   if (review.subResource) return allowed;
   const kind = poolKinds.find((each) => each.kind === review.kind.kind);
@@ -105,6 +102,8 @@ async function judge(
     metadata: { ...pool.metadata, name: pool.metadata.name ?? review.name },
   });
   const isNew = review.operation === "CREATE";
+  const isSame =
+    JSON.stringify((review.oldObject as Pool | null | undefined)?.spec) === JSON.stringify(pool.spec);
   const inUse = isNew ? [] : (await addressesOf(store, place)).map(({ spec }) => spec.address);
   const verdict = judgePool(
     review.operation,
@@ -112,8 +111,17 @@ async function judge(
     (review.oldObject ?? undefined) as Pool | undefined,
     inUse,
   );
-  if (verdict.kind !== "allowed" || review.operation === "DELETE" || !warn) return verdict;
-  return { ...verdict, warnings: [...verdict.warnings, ...(await warn(pool))] };
+  if (verdict.kind !== "allowed" || review.operation === "DELETE" || isSame) return verdict;
+  return withOverlaps(store, verdict, knownPool(kind as unknown as Kind, pool));
+}
+
+/** Overlaps with other pools are warned of, or refused where a pool says so. Only new ranges are looked at: finalizers come and go. */
+async function withOverlaps(store: ResourceStore, verdict: Verdict, pool: KnownPool): Promise<Verdict> {
+  const { problems, warnings } = overlapVerdict(pool, await readPools(store));
+  const all = [...verdict.warnings, ...warnings];
+  return problems.length > 0
+    ? { kind: "invalid", problems, warnings: all }
+    : { kind: "allowed", warnings: all };
 }
 
 async function bodyOf(request: IncomingMessage): Promise<string> {
