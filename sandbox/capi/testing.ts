@@ -194,6 +194,15 @@ export interface GoldenWish {
   readonly workers?: number;
   readonly endpoint?: { readonly host: string; readonly port: number };
   readonly externalEtcd?: boolean;
+  /** The etcd that is really there; PEM. */
+  readonly etcd?: {
+    readonly endpoints: readonly string[];
+    readonly ca: string;
+    readonly certificate: string;
+    readonly key: string;
+  };
+  /** Of the cluster's Services; none unless told. */
+  readonly serviceCidr?: string;
   readonly credential?: { readonly username: string; readonly password: string };
   /** Differences from the golden machine. */
   readonly machine?: Partial<typeof machineSpec>;
@@ -213,12 +222,17 @@ export async function applyGolden(store: ResourceStore, wish: GoldenWish = {}): 
     type: "Opaque",
     data: { username: encode64(credential.username), password: encode64(credential.password) },
   });
+  const { etcd = { endpoints: ["http://127.0.0.1:2379"], ca: "…", certificate: "…", key: "…" } } = wish;
+  const etcdSecrets = [
+    ["etcd", etcd.ca, "…"],
+    ["apiserver-etcd-client", etcd.certificate, etcd.key],
+  ] as const;
   if (externalEtcd)
-    for (const purpose of ["etcd", "apiserver-etcd-client"])
+    for (const [purpose, certificate, key] of etcdSecrets)
       await put(secret, {
         metadata: { ...meta(`${name}-${purpose}`), labels: { "cluster.x-k8s.io/cluster-name": name } },
         type: "cluster.x-k8s.io/secret",
-        data: { "tls.crt": encode64("…"), "tls.key": encode64("…") },
+        data: { "tls.crt": encode64(certificate), "tls.key": encode64(key) },
       });
   await put(vsphereMachineTemplate, { metadata: meta(`${name}-cp`), spec: { template: { spec } } });
   await put(vsphereCluster, {
@@ -230,7 +244,7 @@ export async function applyGolden(store: ResourceStore, wish: GoldenWish = {}): 
       thumbprint: spec.thumbprint,
     },
   });
-  const external = { caFile: "/a", certFile: "/b", keyFile: "/c", endpoints: ["http://127.0.0.1:2379"] };
+  const external = { caFile: "/a", certFile: "/b", keyFile: "/c", endpoints: etcd.endpoints };
   await put(kubeadmControlPlane, {
     metadata: meta(name),
     spec: {
@@ -273,7 +287,10 @@ export async function applyGolden(store: ResourceStore, wish: GoldenWish = {}): 
   await put(cluster, {
     metadata: meta(name),
     spec: {
-      clusterNetwork: { pods: { cidrBlocks: ["192.168.0.0/16"] } },
+      clusterNetwork: {
+        pods: { cidrBlocks: ["192.168.0.0/16"] },
+        ...(wish.serviceCidr ? { services: { cidrBlocks: [wish.serviceCidr] } } : {}),
+      },
       controlPlaneRef: { apiGroup: "controlplane.cluster.x-k8s.io", kind: "KubeadmControlPlane", name },
       infrastructureRef: infra("VSphereCluster", name),
     },

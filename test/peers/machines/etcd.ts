@@ -1,6 +1,6 @@
 // An etcd for the API servers of clusters, outside of their machines: TLS, clients with a certificate only.
 import { mkdirSync, writeFileSync } from "node:fs";
-import { request as plain } from "node:http";
+import { request as clear } from "node:http";
 import { request as secure } from "node:https";
 import { join } from "node:path";
 import { Fault, systemClock, type Secret } from "#core";
@@ -22,7 +22,14 @@ export interface ExternalEtcd {
   stop(): Promise<void>;
 }
 
-export async function startExternalEtcd({ dir }: { readonly dir: string }): Promise<ExternalEtcd> {
+export interface ExternalEtcdOptions {
+  /** An empty folder. */
+  readonly dir: string;
+  /** Without TLS, as in the recorded golden run; certificates are made all the same. */
+  readonly plain?: boolean;
+}
+
+export async function startExternalEtcd({ dir, plain = false }: ExternalEtcdOptions): Promise<ExternalEtcd> {
   mkdirSync(dir, { recursive: true });
   const program = (await binaries("kube"))("etcd");
   const authority = await makeAuthority("etcd-ca", systemClock);
@@ -38,7 +45,10 @@ export async function startExternalEtcd({ dir }: { readonly dir: string }): Prom
     write("server.key", server.key.reveal()),
   ];
   const [clientPort, peerPort] = (await freePorts(2)) as [number, number];
-  const [endpoint, peer] = [`https://127.0.0.1:${clientPort}`, `http://127.0.0.1:${peerPort}`];
+  const [endpoint, peer] = [
+    `${plain ? "http" : "https"}://127.0.0.1:${clientPort}`,
+    `http://127.0.0.1:${peerPort}`,
+  ];
   const args = [
     `--data-dir=${join(dir, "data")}`,
     `--listen-client-urls=${endpoint}`,
@@ -46,17 +56,18 @@ export async function startExternalEtcd({ dir }: { readonly dir: string }): Prom
     `--listen-peer-urls=${peer}`,
     `--initial-advertise-peer-urls=${peer}`,
     `--initial-cluster=default=${peer}`,
-    `--cert-file=${cert}`,
-    `--key-file=${key}`,
-    `--trusted-ca-file=${ca}`,
-    "--client-cert-auth",
+    ...(plain
+      ? []
+      : [`--cert-file=${cert}`, `--key-file=${key}`, `--trusted-ca-file=${ca}`, "--client-cert-auth"]),
     "--unsafe-no-fsync", // a test's data need not survive the machine
     "--log-level=warn",
   ];
   const child = new Child({ name: "external-etcd", dir, program, args });
   const access: EtcdAccess = {
     endpoints: [endpoint],
-    tls: { ca: authority.certificate, certificate: client.certificate, key: client.key.reveal() },
+    ...(plain
+      ? {}
+      : { tls: { ca: authority.certificate, certificate: client.certificate, key: client.key.reveal() } }),
   };
   try {
     await child.until("answering", async () => (await countKeys(access, "/")) >= 0 || undefined, 30_000);
@@ -101,7 +112,7 @@ function ask(etcd: EtcdAccess, path: string, body: unknown): Promise<{ readonly 
     ...(tls ? { ca: tls.ca, cert: tls.certificate, key: tls.key } : {}),
   };
   return new Promise((resolve, reject) => {
-    const asked = (tls ? secure : plain)(url, options, (response) => {
+    const asked = (tls ? secure : clear)(url, options, (response) => {
       let answer = "";
       response.setEncoding("utf8").on("data", (chunk: string) => (answer += chunk));
       response.on("end", () => {
