@@ -194,10 +194,11 @@ export interface GoldenWish {
   readonly workers?: number;
   readonly endpoint?: { readonly host: string; readonly port: number };
   readonly externalEtcd?: boolean;
-  /** The etcd that is really there; PEM. */
+  /** The etcd that is really there; PEM. KCP, given the key of its authority, makes a client certificate of its own. */
   readonly etcd?: {
     readonly endpoints: readonly string[];
     readonly ca: string;
+    readonly caKey?: string;
     readonly certificate: string;
     readonly key: string;
   };
@@ -207,6 +208,11 @@ export interface GoldenWish {
   /** Differences from the golden machine. */
   readonly machine?: Partial<typeof machineSpec>;
 }
+
+const recordedEtcd: NonNullable<GoldenWish["etcd"]> = {
+  endpoints: ["http://127.0.0.1:2379"],
+  ...{ ca: "…", caKey: "…", certificate: "…", key: "…" },
+};
 
 /** Creates what a person created for the golden cluster, in the order in which that was done. */
 export async function applyGolden(store: ResourceStore, wish: GoldenWish = {}): Promise<void> {
@@ -222,9 +228,9 @@ export async function applyGolden(store: ResourceStore, wish: GoldenWish = {}): 
     type: "Opaque",
     data: { username: encode64(credential.username), password: encode64(credential.password) },
   });
-  const { etcd = { endpoints: ["http://127.0.0.1:2379"], ca: "…", certificate: "…", key: "…" } } = wish;
+  const { etcd = recordedEtcd } = wish;
   const etcdSecrets = [
-    ["etcd", etcd.ca, "…"],
+    ["etcd", etcd.ca, etcd.caKey],
     ["apiserver-etcd-client", etcd.certificate, etcd.key],
   ] as const;
   if (externalEtcd)
@@ -232,7 +238,7 @@ export async function applyGolden(store: ResourceStore, wish: GoldenWish = {}): 
       await put(secret, {
         metadata: { ...meta(`${name}-${purpose}`), labels: { "cluster.x-k8s.io/cluster-name": name } },
         type: "cluster.x-k8s.io/secret",
-        data: { "tls.crt": encode64(certificate), "tls.key": encode64(key) },
+        data: { "tls.crt": encode64(certificate), ...(key ? { "tls.key": encode64(key) } : {}) },
       });
   await put(vsphereMachineTemplate, { metadata: meta(`${name}-cp`), spec: { template: { spec } } });
   await put(vsphereCluster, {

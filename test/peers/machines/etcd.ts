@@ -3,8 +3,8 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { request as clear } from "node:http";
 import { request as secure } from "node:https";
 import { join } from "node:path";
-import { Fault, systemClock, type Secret } from "#core";
-import { makeAuthority } from "#core/net/authority.ts";
+import { Fault, systemClock, Secret } from "#core";
+import { issue, newAuthority } from "#sandbox/capi/certificates.ts";
 import { binaries } from "../harness/build.ts";
 import { Child, freePorts } from "../harness/child.ts";
 import type { EtcdAccess } from "./api-settings.ts";
@@ -14,6 +14,8 @@ export interface ExternalEtcd {
   readonly endpoints: readonly string[];
   /** PEM: what clients trust (`tls.crt` of the Secret CLUSTER-etcd). */
   readonly ca: string;
+  /** Of that authority. Who does not give it away (`tls.key` of CLUSTER-etcd) leaves KCP with the client's certificate. */
+  readonly caKey: Secret;
   /** A client's own (`tls.crt` and `tls.key` of the Secret CLUSTER-apiserver-etcd-client). */
   readonly certificate: string;
   readonly key: Secret;
@@ -32,9 +34,16 @@ export interface ExternalEtcdOptions {
 export async function startExternalEtcd({ dir, plain = false }: ExternalEtcdOptions): Promise<ExternalEtcd> {
   mkdirSync(dir, { recursive: true });
   const program = (await binaries("kube"))("etcd");
-  const authority = await makeAuthority("etcd-ca", systemClock);
-  const server = await authority.issue({ name: "etcd", hosts: ["127.0.0.1", "localhost"] });
-  const client = await authority.issue({ name: "kube-apiserver-etcd-client" });
+  const authority = await newAuthority("etcd-ca", systemClock);
+  const hosts = ["127.0.0.1", "localhost"];
+  // its JSON gateway is a client of its own
+  const server = await issue(
+    authority,
+    { commonName: "etcd" },
+    { server: hosts, alsoClient: true },
+    systemClock,
+  );
+  const client = await issue(authority, { commonName: "kube-apiserver-etcd-client" }, "client", systemClock);
   const write = (name: string, text: string) => {
     writeFileSync(join(dir, name), text, { mode: 0o600 });
     return join(dir, name);
@@ -42,7 +51,7 @@ export async function startExternalEtcd({ dir, plain = false }: ExternalEtcdOpti
   const [ca, cert, key] = [
     write("ca.crt", authority.certificate),
     write("server.crt", server.certificate),
-    write("server.key", server.key.reveal()),
+    write("server.key", server.key),
   ];
   const [clientPort, peerPort] = (await freePorts(2)) as [number, number];
   const [endpoint, peer] = [
@@ -67,7 +76,7 @@ export async function startExternalEtcd({ dir, plain = false }: ExternalEtcdOpti
     endpoints: [endpoint],
     ...(plain
       ? {}
-      : { tls: { ca: authority.certificate, certificate: client.certificate, key: client.key.reveal() } }),
+      : { tls: { ca: authority.certificate, certificate: client.certificate, key: client.key } }),
   };
   try {
     await child.until("answering", async () => (await countKeys(access, "/")) >= 0 || undefined, 30_000);
@@ -79,7 +88,8 @@ export async function startExternalEtcd({ dir, plain = false }: ExternalEtcdOpti
     endpoints: access.endpoints,
     ca: authority.certificate,
     certificate: client.certificate,
-    key: client.key,
+    key: new Secret(client.key),
+    caKey: new Secret(authority.key),
     count: (prefix = "/") => countKeys(access, prefix),
     stop: () => child.stop(),
   };

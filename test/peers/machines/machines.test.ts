@@ -37,7 +37,7 @@ beforeAll(async () => {
     endpoint,
     workers: 0,
     serviceCidr: "127.89.0.0/16",
-    etcd: { ...etcd, key: etcd.key.reveal() },
+    etcd: { ...etcd, key: etcd.key.reveal(), caKey: "" },
     credential: { username: vcenter.user, password: vcenter.password.reveal() },
     machine: { server: vcenter.server, thumbprint: vcenter.thumbprint },
   });
