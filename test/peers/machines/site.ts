@@ -14,10 +14,12 @@ import {
 } from "#core";
 import { ipamControllers } from "#ipam";
 import { kubeStore } from "#core/store/kube-store.ts";
-import { customResourceDefinition, inClusterIPPool, globalInClusterIPPool } from "#proto";
+import { customResourceDefinition, inClusterIPPool, globalInClusterIPPool, namespace } from "#proto";
 import { crdOf } from "#proto/generate-crds.ts";
-import { eventually } from "#sandbox/capi/testing.ts";
+import { ensure } from "#sandbox/capi/edit.ts";
+import { eventually, type GoldenWish } from "#sandbox/capi/testing.ts";
 import type { Knobs } from "#sandbox/knobs.ts";
+import type { Endpoint } from "#sandbox/workload/boot.ts";
 import { peerBundle } from "../harness/bundle.ts";
 import { startExternalEtcd, type ExternalEtcd } from "./etcd.ts";
 import { startMachines, type Machines } from "./machines.ts";
@@ -84,6 +86,31 @@ export async function startSite({
     await end();
     throw error;
   }
+}
+
+export interface SiteWish {
+  /** In 127.0.0.0/8: where the cluster's API will listen. */
+  readonly endpoint: Endpoint;
+  /** Gives KCP the key of etcd's authority, as in the recorded run; not unless told. */
+  readonly giveEtcdKey?: boolean;
+}
+
+/** What the golden objects must say to fit this site; makes their namespace and the pool that they name. */
+export async function settleGolden(site: Site, { endpoint, giveEtcdKey }: SiteWish): Promise<GoldenWish> {
+  const { store, vcenter, etcd } = site;
+  const { endpoints, ca, caKey, certificate, key } = etcd;
+  await ensure(store, namespace, { metadata: { name: "cluster-1" } });
+  await ensure(store, inClusterIPPool, {
+    metadata: { namespace: "cluster-1", name: "nodes" },
+    spec: { addresses: ["10.1.0.10-10.1.0.40"], prefix: 24, gateway: "10.1.0.1" },
+  });
+  const access = { endpoints, ca, certificate, key: key.reveal() };
+  return {
+    endpoint,
+    etcd: giveEtcdKey ? { ...access, caKey: caKey.reveal() } : access,
+    credential: { username: vcenter.user, password: vcenter.password.reveal() },
+    machine: { server: vcenter.server, thumbprint: vcenter.thumbprint },
+  };
 }
 
 /** Makes an API server know one of our kinds. */
