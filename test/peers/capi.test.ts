@@ -33,6 +33,12 @@ async function clear(): Promise<void> {
   await eventually("nothing is left", async () => (await everything(store)).length === 0, 60_000);
 }
 
+const ourIpam = {
+  object: /^VSphereVM\//,
+  path: /^status\.conditions\[IPAddressClaimsFulfilled\]\.reason$/,
+  why: "our claims report Ready, as the IPAM contract asks; the in-cluster provider's did not, and CAPV counted addresses instead",
+};
+
 capiContract(
   "real",
   async () => ({
@@ -41,5 +47,5 @@ capiContract(
     wish: await settleGolden(site, { endpoint: { host: "127.31.2.1", port: 6443 }, giveEtcdKey: true }),
     end: clear,
   }),
-  { withinMs: 120_000 },
+  { withinMs: 120_000, exceptions: [ourIpam] },
 );
