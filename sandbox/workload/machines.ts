@@ -144,12 +144,14 @@ export function machineStandIn(deps: MachineDeps): MachineStandIn {
     vm: PoweredVm,
     interfaces: Boot["interfaces"],
   ): ReadonlyMap<string, readonly string[]> {
-    return new Map(
-      interfaces.map(({ mac, addresses, dhcp }, index) => {
-        const lease = `10.254.${Number.parseInt(vm.biosUuid.slice(0, 2), 16)}.${1 + ((Number.parseInt(vm.biosUuid.slice(2, 4), 16) + index) % 254)}`;
-        return [mac, addresses.length > 0 ? addresses : dhcp ? [lease] : []];
-      }),
-    );
+    const found = new Map<string, readonly string[]>();
+    for (const [index, { mac, addresses, dhcp }] of interfaces.entries()) {
+      const lease = `10.254.${Number.parseInt(vm.biosUuid.slice(0, 2), 16)}.${1 + ((Number.parseInt(vm.biosUuid.slice(2, 4), 16) + index) % 254)}`;
+      const own = addresses.length > 0 ? addresses : dhcp ? [lease] : [];
+      // vcsim has been seen to leave a template's card beside the one that takes its place, with the same MAC.
+      found.set(mac, [...(found.get(mac) ?? []), ...own]);
+    }
+    return found;
   }
 
   async function joinCluster(vm: PoweredVm, machine: Boot, kubeadm: Kubeadm): Promise<NodeFacts> {

@@ -7,7 +7,9 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import {
+  listSnapshots,
   openBundle,
+  restoreControlPlane,
   startControlPlane,
   type Bundle,
   type ControlPlane,
@@ -25,6 +27,7 @@ const configMaps = defineKind({
   plural: "configmaps",
   hasStatus: false,
 });
+const secrets = defineKind({ group: "", version: "v1", kind: "Secret", plural: "secrets", hasStatus: false });
 const namespaces = defineKind({
   group: "",
   version: "v1",
@@ -240,6 +243,90 @@ describe("a supervisor that is killed", () => {
     second.child.kill("SIGTERM");
     expect(await ended).toBe(0);
     expect(second.programs.filter(({ pid }) => isAlive(pid))).toEqual([]);
+  }, 180_000);
+});
+
+describe("a lost disk", () => {
+  const key = { namespace: "default", name: "saved" };
+  let dataDir: string;
+  let kubeconfig: string;
+  let seen: string;
+
+  async function withControlPlane<T>(
+    work: (store: OwnedStore, controlPlane: ControlPlane) => Promise<T>,
+  ): Promise<T> {
+    const controlPlane = await startControlPlane({ dataDir, bundle, fsync: false }, deps, never);
+    const store = await kubeStore(controlPlane.kubeconfig, { clock: systemClock });
+    try {
+      return await work(store, controlPlane);
+    } finally {
+      await store.close();
+      await controlPlane.close();
+    }
+  }
+
+  beforeAll(async () => {
+    dataDir = join(dir, "lost");
+    await withControlPlane(async (store, controlPlane) => {
+      kubeconfig = controlPlane.kubeconfig;
+      await store.create(configMaps, { metadata: key, data: { answer: "42" } } as never);
+      await store.create(secrets, {
+        metadata: key,
+        stringData: { password: "correct horse" },
+      } as never);
+      const taken = await controlPlane.snapshot();
+      expect(taken.objects).toBeGreaterThan(200);
+      expect(taken.bytes).toBeGreaterThan(1_000_000);
+      const text = readFileSync(taken.path);
+      expect(text.includes("answer"), "an object of the snapshot").toBe(true);
+      expect(text.includes(Buffer.from("correct horse")), "a secret in the clear").toBe(false);
+      await store.create(configMaps, { metadata: { ...key, name: "later" } });
+      seen = (await store.list(configMaps, { namespace: "default" })).revision;
+    });
+  });
+
+  it("is not begun anew in silence", async () => {
+    rmSync(join(dataDir, "etcd"), { recursive: true });
+    await expect(startControlPlane({ dataDir, bundle, fsync: false }, deps, never)).rejects.toMatchObject({
+      code: "Invalid",
+      message: expect.stringMatching(/is gone.*pcg controlplane restore/) as string,
+    });
+  });
+
+  it("is restored: objects, secrets and the address are back, what came later is not", async () => {
+    await restoreControlPlane({ dataDir, bundle }, deps, never);
+    await withControlPlane(async (store, controlPlane) => {
+      expect(controlPlane.kubeconfig).toBe(kubeconfig);
+      expect(await store.get(configMaps, key)).toMatchObject({ data: { answer: "42" } });
+      expect(await store.get(secrets, key)).toMatchObject({
+        data: { password: Buffer.from("correct horse").toString("base64") },
+      });
+      expect(await store.get(configMaps, { ...key, name: "later" })).toBeUndefined();
+      expect((await store.list(crdKind)).items).toHaveLength(25);
+    });
+  });
+
+  it("whoever watched before is told to list again", async () => {
+    await withControlPlane(async (store) => {
+      const stop = new AbortController();
+      const watch = store.watch(configMaps, { after: seen, namespace: "default" }, stop.signal);
+      const first = watch[Symbol.asyncIterator]().next();
+      await expect(first).rejects.toMatchObject({ code: "Gone" });
+      stop.abort();
+    });
+  });
+
+  it("a damaged snapshot is passed over, and refused when it is named", async () => {
+    const good = (await listSnapshots(join(dataDir, "snapshots")))[0]!;
+    const bad = join(dataDir, "snapshots", "2099-01-01T00-00-00Z-r1-o1.db");
+    const bytes = readFileSync(good.path);
+    bytes[5000]! ^= 1;
+    writeFileSync(bad, bytes);
+    const { from } = await restoreControlPlane({ dataDir, bundle }, deps, never);
+    expect(from).toBe(good.path);
+    await expect(restoreControlPlane({ dataDir, bundle, file: bad }, deps, never)).rejects.toThrow(
+      /does not have the SHA-256 it should/,
+    );
   });
 });
 
