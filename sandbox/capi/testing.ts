@@ -19,6 +19,7 @@ import {
   encode64,
   ipAddress,
   ipAddressClaim,
+  ipamGroup,
   kubeadmConfigTemplate,
   kubeadmControlPlane,
   machine,
@@ -120,7 +121,7 @@ export function stage(options: StageOptions = {}): Stage {
   };
 }
 
-/** Gives each claim the next of 10.1.0.10, .11, … as the in-cluster provider would; no pools, no reuse. */
+/** Gives each claim on a pool of Cluster API's own group the next of 10.1.0.10, .11, … as the in-cluster provider would; no pools, no reuse. */
 export function smallIpam(store: ResourceStore): Controller {
   const release = "ipam.cluster.x-k8s.io/ReleaseAddress";
   let next = 10;
@@ -132,7 +133,7 @@ export function smallIpam(store: ResourceStore): Controller {
     reconciler: {
       async reconcile(key) {
         const claim = await store.get(ipAddressClaim, key);
-        if (!claim) return {};
+        if (claim?.spec.poolRef.apiGroup !== ipamGroup) return {};
         const finalizers = claim.metadata.finalizers ?? [];
         if (claim.metadata.deletionTimestamp) {
           if (finalizers.length === 1 && finalizers[0] === release) {
@@ -207,6 +208,8 @@ export interface GoldenWish {
   readonly credential?: { readonly username: string; readonly password: string };
   /** Differences from the golden machine. */
   readonly machine?: Partial<typeof machineSpec>;
+  /** A pool of this API group in place of the golden one: of another IPAM. */
+  readonly poolGroup?: string;
 }
 
 const recordedEtcd: NonNullable<GoldenWish["etcd"]> = {
@@ -220,6 +223,11 @@ export async function applyGolden(store: ResourceStore, wish: GoldenWish = {}): 
   const { endpoint = { host: "127.0.0.1", port: 6443 } } = wish;
   const { credential = { username: "user", password: "pass" } } = wish;
   const spec = { ...machineSpec, ...wish.machine };
+  if (wish.poolGroup) {
+    const [device] = spec.network.devices;
+    const addressesFromPools = [{ ...device!.addressesFromPools[0]!, apiGroup: wish.poolGroup }];
+    spec.network = { devices: [{ ...device!, addressesFromPools }] };
+  }
   const meta = (of: string) => ({ name: of, namespace: ns });
   const put = <R extends Resource>(kind: Kind<R>, draft: Draft<R>) => ensure(store, kind, draft);
   await put(namespace, { metadata: { name: ns } });

@@ -67,7 +67,9 @@ export async function startSite({
       preparedVcenter({ dir: join(dir, "vcenter") }).then((it) => own(it, () => it.stop())),
       startExternalEtcd({ dir: join(dir, "etcd"), plain: plainEtcd }).then((it) => own(it, () => it.stop())),
     ]);
-    const machines = own(startMachines({ dir, vcenter, knobs }), (it) => it.stop());
+    const machines = own(startMachines({ dir, vcenter: { ...vcenter, ...vcenter.hands }, knobs }), (it) =>
+      it.stop(),
+    );
     const deps = { clock: systemClock, log, random: Math.random };
     const options = { dataDir: join(dir, "control-plane"), bundle, fsync: false };
     const controlPlane = own(await startControlPlane(options, deps, new AbortController().signal), (it) =>

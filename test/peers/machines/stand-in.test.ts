@@ -49,7 +49,7 @@ beforeAll(async () => {
     preparedVcenter({ dir: join(dir, "vcenter") }),
     startExternalEtcd({ dir: join(dir, "etcd") }),
   ]);
-  machines = startMachines({ dir, vcenter });
+  machines = startMachines({ dir, vcenter: { ...vcenter, ...vcenter.hands } });
   const { server, user, password, thumbprint } = vcenter;
   const account = { server, username: user, password, thumbprint };
   client = connectVsphere({ ...account, clock: systemClock, log: silentLogger });
