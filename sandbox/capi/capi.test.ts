@@ -1,13 +1,5 @@
 import { afterEach, describe, expect, it } from "vitest";
-import {
-  Fault,
-  getCondition,
-  isTrue,
-  modify,
-  type Kind,
-  type Resource,
-  type ResourceStore,
-} from "#core";
+import { Fault, getCondition, isTrue, modify, type Kind, type Resource, type ResourceStore } from "#core";
 import {
   cluster,
   conditionsOf,
