@@ -18,6 +18,7 @@ import { fileKubeconfig, inlineKubeconfig } from "./kubeconfig.ts";
 import { settleFolders, type Layout } from "./layout.ts";
 import { takeLock } from "./lock.ts";
 import { endOrphans } from "./orphans.ts";
+import { ownCrds } from "./own-crds.ts";
 import { settlePorts, type Ports } from "./ports.ts";
 import { probe } from "./probe.ts";
 import { credentialsOf, kubeconfigOf, recipesOf, runningNames, type RunningName } from "./recipes.ts";
@@ -112,7 +113,7 @@ export async function startControlPlane(
         const client = new KubeClient(await connectionFrom(kubeconfig), deps.clock, 30_000);
         const others = runningNames.slice(2);
         try {
-          const wanted = installationOf(options.bundle, ports, certificates.ca);
+          const wanted = installationOf(options.bundle, ports, certificates.ca, ownCrds());
           await install(wanted, { client, clock: deps.clock, log: deps.log }, inTime);
         } finally {
           await client.close();

@@ -21,13 +21,19 @@ export interface Installation {
 const fieldManager = "pcg-controlplane";
 const managedBy = { "app.kubernetes.io/managed-by": fieldManager };
 
-/** What must be there for managers that run as processes beside the API server. Pure. */
-export function installationOf(bundle: Bundle, ports: Ports, ca: string): Installation {
+/** What must be there for managers that run as processes beside the API server, and for the gateway (`own`). Pure. */
+export function installationOf(
+  bundle: Bundle,
+  ports: Ports,
+  ca: string,
+  own: readonly Resource[],
+): Installation {
   const toClientConfig = (provider: ProviderName) =>
     byUrl(ports[`${providers[provider].program}.webhook` as PortName], ca);
-  const crds = providerNames.flatMap((provider) =>
+  const theirs = providerNames.flatMap((provider) =>
     bundle.providers[provider].crds.map((crd) => patchCrd(crd, toClientConfig(provider))),
   );
+  const crds = [...theirs, ...own];
   const webhooks = providerNames.flatMap((provider) => {
     const { prefix, label } = providers[provider];
     return patchWebhooks(bundle.providers[provider].webhooks, prefix, toClientConfig(provider)).map(
@@ -58,8 +64,7 @@ export async function install(
 ): Promise<"unchanged" | "installed"> {
   const began = deps.clock.now();
   if ((await installedDigest(deps.client, signal)) === wanted.digest) return "unchanged";
-  await each(wanted.crds, (crd) => apply(deps.client, crd, signal));
-  await served(wanted.crds, deps, signal);
+  await installCrds(wanted.crds, deps, signal);
   await each(wanted.webhooks, (object) => apply(deps.client, object, signal));
   await prune(wanted.webhooks, deps, signal);
   await apply(deps.client, record(wanted.digest), signal);
@@ -69,6 +74,16 @@ export async function install(
     tookMs: deps.clock.now() - began,
   });
   return "installed";
+}
+
+/** Applies CRDs and resolves when their kinds are served. */
+export async function installCrds(
+  crds: readonly Resource[],
+  deps: InstallDeps,
+  signal: AbortSignal,
+): Promise<void> {
+  await each(crds, (crd) => apply(deps.client, crd, signal));
+  await served(crds, deps, signal);
 }
 
 /** Creates it or makes it so: we own what we name, whoever else has set it. */
