@@ -96,7 +96,9 @@ export async function startControlPlane(
     const kubeconfig = inlineKubeconfig(server, certificates.ca, certificates.admin);
     await writeKubeconfigs(layout, server, kubeconfig, certificates);
 
-    for (const program of makePrograms(options, deps, layout, ports, certificates)) {
+    const misses = (name: RunningName) =>
+      needs(name).find((needed) => programs.get(needed)?.state !== "ready");
+    for (const program of makePrograms(options, deps, layout, ports, certificates, misses)) {
       programs.set(program.name as RunningName, program);
     }
     await within(
@@ -178,6 +180,7 @@ function makePrograms(
   layout: Layout,
   ports: Ports,
   certificates: Certificates,
+  misses: (name: RunningName) => RunningName | undefined,
 ): Program[] {
   const { bundle, fsync = true, quotaBytes = 4 * 1024 ** 3 } = options;
   const recipes = recipesOf({ bundle, layout, ports, certificates, fsync, quotaBytes });
@@ -191,11 +194,18 @@ function makePrograms(
         command: () => command,
         probe: (signal) => probe(health, identity, signal),
         stopMs,
+        misses: () => misses(name),
         dataDir: layout.dataDir,
       },
       { ...deps, spawn: deps.spawn ?? spawnProgram },
     );
   });
+}
+
+/** Whom a program cannot do without. */
+function needs(name: RunningName): readonly RunningName[] {
+  if (name === "etcd") return [];
+  return name === "kube-apiserver" ? ["etcd"] : ["etcd", "kube-apiserver"];
 }
 
 /** G4: whoever uses another goes before it. */
