@@ -45,6 +45,12 @@ const namespaces = defineKind({
   plural: "namespaces",
   namespaced: false,
 });
+const vsphereClusters = defineKind({
+  group: "infrastructure.cluster.x-k8s.io",
+  version: "v1beta2",
+  kind: "VSphereCluster",
+  plural: "vsphereclusters",
+});
 const clusters = (version: string) =>
   defineKind({ group: "cluster.x-k8s.io", version, kind: "Cluster", plural: "clusters" });
 
@@ -145,6 +151,17 @@ describe("a control plane", () => {
       code: expect.stringMatching(/Invalid|Forbidden/) as string,
       message: expect.stringContaining("no-network") as string,
     });
+  });
+
+  it("a VSphereCluster without a login of its own is refused, with what to do", async () => {
+    const template = (rest: object) =>
+      store.create(vsphereClusters, {
+        metadata: { namespace: "clusters", name: "lonely" },
+        spec: { server: "127.0.0.1", thumbprint: "AA", ...rest },
+      });
+    await expect(template({})).rejects.toThrow(/spec\.identityRef is missing: name the Secret/);
+    await template({ identityRef: { kind: "Secret", name: "lonely" } });
+    await store.delete(vsphereClusters, { namespace: "clusters", name: "lonely" });
   });
 
   it("an object of v1beta1 is converted both ways", async () => {
