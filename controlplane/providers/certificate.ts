@@ -5,7 +5,7 @@
 //       for as long as it is valid. So a renewal is never noticed.
 //   C3. The authority's key is kept nowhere; a new certificate has a new authority.
 import { X509Certificate } from "node:crypto";
-import type { Secret} from "#core";
+import type { Secret } from "#core";
 import { type Clock } from "#core";
 import { makeAuthority } from "#core/net/authority.ts";
 
