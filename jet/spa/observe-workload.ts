@@ -8,6 +8,7 @@ import {
   secretText,
   spectroCluster,
   type Deployment,
+  type SecretObject,
   type Spa,
 } from "#proto";
 import type { ClusterNames } from "#proto/render/names.ts";
@@ -47,6 +48,8 @@ export async function readWorkload(
         deployments,
         spectroCluster: await optional(store.get(spectroCluster, { ...here, name: names.cluster }, limit)),
         identity,
+        etcd:
+          side === "workload" && found.spec.controlPlane.etcd ? await etcdSecretsIn(store, names, limit) : [],
         kubeconfig:
           side === "workload"
             ? secretText(await store.get(secret, { ...here, name: names.kubeconfig }, limit), "value")
@@ -66,6 +69,19 @@ export async function readWorkload(
       fault: Fault.from(error, `talking to the cluster's API for ${found.spec.clusterName}`),
     };
   }
+}
+
+async function etcdSecretsIn(
+  store: OwnedStore,
+  names: ClusterNames,
+  limit: AbortSignal,
+): Promise<SecretObject[]> {
+  const found: SecretObject[] = [];
+  for (const name of [names.etcdCa, names.etcdClient]) {
+    const one = await store.get(secret, { namespace: names.namespace, name }, limit);
+    if (one) found.push(one);
+  }
+  return found;
 }
 
 /** Whether the providers answer; a server that does not within its time has not. */

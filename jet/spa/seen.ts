@@ -94,6 +94,8 @@ export type WorkloadSeen =
       readonly spectroCluster: SpectroCluster | undefined;
       /** Only looked at where the workload cluster owns its objects. */
       readonly identity: SecretObject | undefined;
+      /** Those of an external etcd; looked at where the identity is. */
+      readonly etcd?: readonly SecretObject[];
       readonly kubeconfig: string | undefined;
       readonly childPools: readonly Resource[];
     };
