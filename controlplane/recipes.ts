@@ -42,6 +42,8 @@ export interface RecipeInput {
   readonly certificates: Pick<Certificates, "caFile" | "serviceAccountKey" | "encryption">;
   /** False: etcd does not wait for the disk. For tests whose data need not survive the machine. */
   readonly fsync: boolean;
+  /** How large etcd's file may become. */
+  readonly quotaBytes: number;
 }
 
 export function recipesOf(input: RecipeInput): Readonly<Record<RunningName, Recipe>> {
@@ -86,6 +88,7 @@ export function recipesOf(input: RecipeInput): Readonly<Record<RunningName, Reci
       apiArgs(input),
       { kind: "https", port: ports["kube-apiserver"], path: "/readyz" },
       1000,
+      { GOGC: "70" }, // measured with all CRDs: 435 MiB instead of 580, for a fifteenth more of processor time
     ),
     "kube-controller-manager": recipe(
       "kube-controller-manager",
@@ -101,13 +104,13 @@ export function recipesOf(input: RecipeInput): Readonly<Record<RunningName, Reci
 }
 
 /** What etcd advertises must look like host:port, and the socket for its peers is the file of that name in its working directory. */
-const peerUrl = "unix://peer:1";
+export const peerUrl = "unix://peer:1";
 
 /**
  * etcd listens on sockets in a folder that is ours alone, and on no port: no other user of the machine can speak to it, and no
  * certificate is needed. It has no peers, and its clients do not ask what it advertises.
  */
-function etcdArgs({ layout, fsync }: RecipeInput): string[] {
+function etcdArgs({ layout, fsync, quotaBytes }: RecipeInput): string[] {
   return [
     "--name=pcg",
     `--data-dir=${layout.etcd}`,
@@ -117,7 +120,7 @@ function etcdArgs({ layout, fsync }: RecipeInput): string[] {
     "--advertise-client-urls=unix://client:1",
     `--initial-advertise-peer-urls=${peerUrl}`,
     `--initial-cluster=pcg=${peerUrl}`,
-    `--quota-backend-bytes=${4 * 1024 ** 3}`,
+    `--quota-backend-bytes=${quotaBytes}`,
     "--log-level=warn",
     ...(fsync ? [] : ["--unsafe-no-fsync"]),
   ];
@@ -138,6 +141,7 @@ function apiArgs({ layout, ports, certificates }: RecipeInput): string[] {
     `--service-account-key-file=${certificates.serviceAccountKey}`,
     `--service-account-signing-key-file=${certificates.serviceAccountKey}`,
     "--service-cluster-ip-range=10.96.0.0/16",
+    "--feature-gates=APIServerIdentity=false", // there is one: its lease would be a write every ten seconds, for ever
     "--endpoint-reconciler-type=none", // nobody looks for it in its own Endpoints, and loopback is no endpoint
     "--authorization-mode=RBAC",
     "--disable-admission-plugins=ServiceAccount",

@@ -198,6 +198,8 @@ function agentSecret(spec: SpaSpec, trust: AgentTrust, enrolmentToken: string | 
     planeCa: spec.agent?.planeCa,
     enrolmentToken,
     signingKey: trust.signingKey,
+    mirrorKey: trust.mirror?.key,
+    mirrorToken: trust.mirror?.token.reveal(),
   };
   const data: Record<string, string> = {};
   for (const [key, value] of Object.entries(values)) if (value) data[key] = encode64(value);

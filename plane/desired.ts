@@ -243,16 +243,26 @@ export function desiredCluster(
     gatewayUid: string;
     counter: number;
     action: SpaSpec["action"];
+    pivoted?: boolean;
+    deletePolicy?: SpaSpec["deletePolicy"] | undefined;
     enrolmentToken?: string | undefined;
   },
 ): DesiredCluster {
-  const { gatewayUid, counter, action, enrolmentToken } = change;
+  const {
+    gatewayUid,
+    counter,
+    action,
+    pivoted,
+    deletePolicy = spec.deletePolicy,
+    enrolmentToken,
+  } = change;
   const agent = spec.agent && { ...spec.agent, ...(enrolmentToken ? { enrolmentToken } : {}) };
   return {
     clusterUid: spec.clusterUid,
     gatewayUid,
     counter,
-    spec: { ...spec, counter, action, desiredHash: hashOf(spec), ...(agent ? { agent } : {}) },
+    ...(pivoted ? { pivoted } : {}),
+    spec: { ...spec, counter, action, deletePolicy, desiredHash: hashOf(spec), ...(agent ? { agent } : {}) },
   };
 }
 

@@ -1,5 +1,6 @@
 // The door of proto: what crosses a wire or a disk.
 export * from "./messages.ts";
+export * from "./mirror.ts";
 export * from "./contract.ts";
 export * from "./kinds/spa.ts";
 export * from "./kinds/all.ts";

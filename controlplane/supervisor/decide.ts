@@ -3,7 +3,8 @@
 //   S1. A program that runs and is not ready yet is slow, not broken: it is given `hungMs`, and meanwhile the state says how long.
 //   S2. A program that ends is started again after a pause that doubles. Only one that held for `steadyMs` begins with short pauses anew.
 //   S3. From `loopAfter` ends in a row on it counts as crash-looping: the same pauses, another word for it.
-//   S4. One that was ready and answers no more is started again after `sickMs`.
+//   S4. One that was ready and answers no more is started again after `sickMs`. One that answers and says it is not ready is left alone:
+//       it waits for something that its own new start would not bring.
 
 export interface Patience {
   /** From here on a start is called slow. */
@@ -25,6 +26,9 @@ export const patience: Patience = {
   probeMs: { starting: 100, ready: 5_000 },
 };
 
+/** What a program that answers says of itself. */
+export type Answer = { readonly ready: true } | { readonly ready: false; readonly says: string };
+
 /** What there is to know of a program at one moment. */
 export interface Seen {
   readonly now: number;
@@ -40,8 +44,12 @@ export type Life =
       readonly since: number;
       /** Since when it has answered without a gap; absent: it does not now. */
       readonly readySince?: number;
-      /** When it was last known to be ready, in this life. */
-      readonly lastReady?: number;
+      /** Whether it was ready before, in this life. */
+      readonly wasReady?: boolean;
+      /** When it answered last, whatever it said. */
+      readonly lastAnswer?: number;
+      /** Why it is not ready, in its own words. */
+      readonly says?: string;
     }
   | { readonly kind: "ended"; readonly at: number; readonly startAt: number };
 
@@ -66,29 +74,43 @@ export function decide({ now, life, failures }: Seen, limits: Patience = patienc
       return ms > 0 ? { do: "wait", ms, state } : { do: "start", state };
     }
     case "running":
-      return life.lastReady === undefined ? becoming(life.since, now, limits) : being(life, now, limits);
+      return life.wasReady ? being(life, now, limits) : becoming(life, now, limits);
   }
 }
 
+type Running = Life & { readonly kind: "running" };
+
 /** S1 */
-function becoming(since: number, now: number, { slowMs, hungMs, probeMs }: Patience): Decision {
-  const took = now - since;
-  const message = `running for ${seconds(took)} and not ready yet`;
+function becoming(life: Running, now: number, { slowMs, hungMs, probeMs }: Patience): Decision {
+  const took = now - life.since;
+  const message = `running for ${seconds(took)} and not ready yet${life.says ? ` (${life.says})` : ""}`;
   if (took >= hungMs) return { do: "kill", state: "starting", message };
   const next = { do: "probe", thenMs: probeMs.starting, state: "starting" } as const;
   return took >= slowMs ? { ...next, message: `slow start: ${message}` } : next;
 }
 
-function being(life: Life & { kind: "running" }, now: number, { sickMs, probeMs }: Patience): Decision {
+/** S4 */
+function being(life: Running, now: number, { sickMs, probeMs }: Patience): Decision {
   if (life.readySince !== undefined) return { do: "probe", thenMs: probeMs.ready, state: "ready" };
-  const silent = now - (life.lastReady ?? life.since);
+  const thenMs = Math.min(1000, probeMs.ready);
+  if (life.says !== undefined) return { do: "probe", thenMs, state: "starting", message: life.says };
+  const silent = now - (life.lastAnswer ?? life.since);
   const message = `has not answered for ${seconds(silent)}`;
-  if (silent >= sickMs) return { do: "kill", state: "starting", message }; // S4
-  return { do: "probe", thenMs: Math.min(1000, probeMs.ready), state: "starting", message };
+  if (silent >= sickMs) return { do: "kill", state: "starting", message };
+  return { do: "probe", thenMs, state: "starting", message };
+}
+
+/** A running program after it was asked: what it answered, or undefined for silence. */
+export function heard(life: Running, answer: Answer | undefined, now: number): Running {
+  const { kind, since, readySince, wasReady, lastAnswer } = life;
+  const before = { kind, since, ...(wasReady ? { wasReady } : {}) };
+  if (answer === undefined) return { ...before, ...(lastAnswer === undefined ? {} : { lastAnswer }) };
+  if (!answer.ready) return { ...before, lastAnswer: now, says: answer.says };
+  return { ...before, wasReady: true, lastAnswer: now, readySince: readySince ?? now };
 }
 
 /** How many ends in a row there are after this one (S2). */
-export function failuresAfter(failures: number, life: Life & { kind: "running" }, now: number): number {
+export function failuresAfter(failures: number, life: Running, now: number): number {
   const held = life.readySince !== undefined && now - life.readySince >= patience.steadyMs;
   return held ? 1 : failures + 1;
 }

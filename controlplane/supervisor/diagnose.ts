@@ -32,7 +32,7 @@ const causes: readonly Cause[] = [
   },
   {
     name: "permission",
-    sign: /permission denied|operation not permitted|EACCES/i,
+    sign: /\b(open|mkdir|stat|exec|create|lock)\b.*(permission denied|operation not permitted)|EACCES/i,
     advice: (dataDir) =>
       `a file may not be used: ${dataDir} and the bundle must belong to the user who runs the gateway`,
   },
@@ -60,7 +60,7 @@ export interface Diagnosis {
 
 /** Of how it ended and of its last lines; undefined where nothing is known to say. */
 export function diagnose(dataDir: string, end: string, lines: readonly string[]): Diagnosis | undefined {
-  const all = [...lines].reverse().concat(end);
+  const all = [...lines, end];
   for (const cause of causes) {
     if (all.some((line) => cause.sign.test(line))) {
       return { name: cause.name, advice: cause.advice(dataDir) };

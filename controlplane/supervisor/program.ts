@@ -1,6 +1,15 @@
 // One supervised program: started, watched, started again, until it is stopped. decide.ts says what to do; here it is done.
 import { backoffDelay, Fault, onAbort, type Clock, type Logger } from "#core";
-import { decide, failuresAfter, patience, type Decision, type Life, type ProgramState } from "./decide.ts";
+import {
+  decide,
+  failuresAfter,
+  heard,
+  patience,
+  type Answer,
+  type Decision,
+  type Life,
+  type ProgramState,
+} from "./decide.ts";
 import { diagnose } from "./diagnose.ts";
 import { LineBudget, parseLine } from "./lines.ts";
 import { rssMiB, type Command, type Spawn, type Spawned } from "./process.ts";
@@ -24,8 +33,8 @@ export interface ProgramOptions {
   readonly version: string;
   /** Built anew for each start. */
   readonly command: () => Command;
-  /** Whether it is ready; one that throws or takes too long says no. */
-  readonly probe: (signal: AbortSignal) => Promise<boolean>;
+  /** Asks it; one that throws or takes too long is silent. */
+  readonly probe: (signal: AbortSignal) => Promise<Answer>;
   /** How long it may take to end before it is killed. */
   readonly stopMs: number;
   readonly dataDir: string;
@@ -187,16 +196,15 @@ export class Program {
     const limit = new AbortController();
     const unlink = onAbort(this.#stopping.signal, () => limit.abort());
     const cancel = clock.after(probeTimeoutMs, () => limit.abort());
-    const ready = await this.#options.probe(limit.signal).catch(() => false);
+    const answer = await this.#options.probe(limit.signal).catch(() => undefined);
     cancel();
     unlink();
     if (this.#life.kind !== "running") return;
     const now = clock.now();
-    const { since, readySince, lastReady } = this.#life;
-    this.#life = ready
-      ? { kind: "running", since, readySince: readySince ?? now, lastReady: now }
-      : { kind: "running", since, ...(lastReady === undefined ? {} : { lastReady }) };
-    if (ready && readySince !== undefined && now - readySince >= patience.steadyMs) this.#failures = 0;
+    const life = heard(this.#life, answer, now);
+    this.#life = life;
+    const { readySince } = life;
+    if (readySince !== undefined && now - readySince >= patience.steadyMs) this.#failures = 0;
   }
 
   #hear(line: string): void {

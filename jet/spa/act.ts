@@ -1,5 +1,5 @@
 // Carries out what was planned: each action may safely be done twice.
-import { isFault, type ResourceStore } from "#core";
+import { Fault, isFault, type ResourceStore } from "#core";
 import {
   customResourceDefinition,
   encode64,
@@ -12,12 +12,15 @@ import {
 } from "#proto";
 import { enrolmentSecretName, words } from "#proto/render/names.ts";
 import { ensureDeleted, ensureExists, ensureForgotten, ensureHolds, modify } from "../ensure.ts";
+import { recoverCluster } from "../mirror/recover.ts";
+import { pullMirror } from "../mirror/pull.ts";
 import { agentObjects, writeAll, writeInstalled } from "../providers.ts";
 import { keptKubeconfigName, type SpaSeen } from "./seen.ts";
+import type { JetDeps } from "../ports.ts";
 import type { SpaAction } from "./action.ts";
 import { type Actor, workloadOf, Waiting } from "./actor.ts";
 import { pivot, rollBack } from "./act-pivot.ts";
-import { wake, forgetObjects, pause, destroyStrays, sayDeleted } from "./act-delete.ts";
+import { wake, fence, forgetObjects, pause, destroy, sayDeleted } from "./act-delete.ts";
 
 export async function actSpa(
   actor: Actor,
@@ -70,6 +73,13 @@ export async function actSpa(
     }
     case "install":
       return install(actor, seen, signal);
+    case "settle":
+      return settle(deps, seen, signal);
+    case "mirror":
+      // A copy that fails is tried again in the next round; nothing of the cluster's waits for it.
+      return pullMirror(deps, workloadOf(seen), seen.names, actor.trust(names.uid)).catch((error: unknown) =>
+        deps.log.warn("copying a cluster's objects failed", { cluster: names.uid, error: Fault.from(error) }),
+      );
     case "deliver":
       return deliver(workloadOf(seen), seen, action.desired, action.counter);
     case "pivot":
@@ -82,10 +92,12 @@ export async function actSpa(
       return pause(store, seen);
     case "forget objects":
       return forgetObjects(store, seen);
-    case "destroy strays":
-      return destroyStrays(actor, seen, signal);
+    case "fence":
+      return fence(store, seen);
+    case "destroy":
+      return destroy(actor, seen, action, signal);
     case "say deleted":
-      return sayDeleted(actor, seen);
+      return sayDeleted(actor, seen, action);
   }
 }
 
@@ -95,6 +107,14 @@ function finalizers(object: Spa, list: string[]): Spa {
 
 async function editSpa(store: ResourceStore, seen: SpaSeen, edit: (object: Spa) => Spa): Promise<void> {
   await modify(store, spa, { namespace: seen.names.namespace, name: seen.spa.metadata.name }, edit);
+}
+
+async function settle(deps: JetDeps, { spa: { spec } }: SpaSeen, signal: AbortSignal): Promise<void> {
+  const { store, mirrors, workloads, clock, log } = deps;
+  if (!mirrors) return;
+  const observer = { store, mirrors, workloads, clock, cloud: () => spec.cloud };
+  const did = await recoverCluster(observer, spec.clusterUid, false, signal);
+  if (did !== "nothing") log.info("a held cluster was looked at again", { cluster: spec.clusterUid, did });
 }
 
 /** CRDs first: nothing else can be stored without them. */
@@ -108,7 +128,7 @@ async function install(actor: Actor, seen: SpaSeen, signal: AbortSignal): Promis
     if (!providers.crds.includes(crd.metadata.name)) await ensureExists(to, customResourceDefinition, crd);
   }
   const { renewAt } = await providers.install(to, source, signal);
-  await writeAll(to, agentObjects(seen.spa.spec, actor.agentImage, source, trust(), token));
+  await writeAll(to, agentObjects(seen.spa.spec, actor.agentImage, source, trust(seen.names.uid), token));
   await writeInstalled(to, seen.names.uid, { digest: actor.digest(source), renewAt });
 }
 

@@ -11,7 +11,7 @@ export interface Actor {
   readonly agentImage: string;
   /** Of all that is installed in a workload cluster, with images from there. */
   readonly digest: (images: ImageSource) => string;
-  readonly trust: () => AgentTrust;
+  readonly trust: (clusterUid: string) => AgentTrust;
   readonly quietMs: number;
   readonly watchMs: number;
 }
@@ -38,6 +38,17 @@ export class Waiting extends Fault {
     this.object = options.object;
     this.afterMs = options.afterMs;
     this.blocked = options.blocked ?? false;
+  }
+}
+
+/** Thrown by an action that something stands in the way of: an object that a person can look at. */
+export class Hindered extends Fault {
+  /** "VirtualMachine/c1-cp-x". */
+  readonly object: string;
+
+  constructor(object: string, fault: Fault) {
+    super(fault.code, fault.message, { cause: fault });
+    this.object = object;
   }
 }
 

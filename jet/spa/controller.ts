@@ -35,6 +35,7 @@ import type { ImageSource, JetDeps, JetOptions } from "../ports.ts";
 import { defaultImages, plainProviders } from "../providers.ts";
 import { actSpa } from "./act.ts";
 import { Waiting } from "./actor.ts";
+import { heldBy, planHeld } from "./held.ts";
 import { observeSpa } from "./observe.ts";
 import { removeZones } from "./zones.ts";
 import type { CloudSeen, SpaSeen } from "./seen.ts";
@@ -76,6 +77,7 @@ export function spaController(deps: JetDeps, options: JetOptions, events: EventR
     quietMs: options.quietMs ?? 2_000,
     watchMs: options.watchMs ?? 5_000,
   };
+  const deadAfterMs = options.deadAfterMs ?? 15 * 60_000;
 
   async function reconcile(key: Key, signal: AbortSignal): Promise<Result> {
     const seen = await observeSpa(observer, key, signal);
@@ -87,9 +89,13 @@ export function spaController(deps: JetDeps, options: JetOptions, events: EventR
     }
     try {
       if (seen.spa.spec.pause && !seen.deleting) return {};
-      const plan = seen.deleting
-        ? planDeletion(seen)
-        : planCluster(seen, { providers, digest, now: deps.clock.now() });
+      const held = heldBy(seen);
+      const plan =
+        held !== undefined
+          ? planHeld(seen, held)
+          : seen.deleting
+            ? planDeletion(seen, { providers, now: deps.clock.now(), deadAfterMs })
+            : planCluster(seen, { providers, digest, now: deps.clock.now() });
       const failure = await act(seen, plan, signal);
       if (failure?.code === "Cancelled" || signal.aborted)
         throw failure ?? new Fault("Cancelled", "stopping");
@@ -144,7 +150,9 @@ export function spaController(deps: JetDeps, options: JetOptions, events: EventR
       // Where the gateway's own watches may bring the change sooner, they do; others are asked again at the announced time.
       return Math.max(left, 50);
     }
-    if (plan.actions.length > 0) return Math.min(200, busyMs);
+    // Looking again, and copying, change nothing that the next round would wait for.
+    if (plan.actions.some((action) => action.do !== "settle" && action.do !== "mirror"))
+      return Math.min(200, busyMs);
     return plan.pace === "busy"
       ? busyMs
       : plan.pace === "watched"

@@ -10,10 +10,13 @@ import {
   spa,
   type IPAddress,
   type IPAddressClaim,
+  type Ledger,
   type Spa,
 } from "#proto";
+import { machineStatuses } from "#proto/render/machines.ts";
 import { addressNeeds } from "#proto/render/addresses.ts";
 import { clusterNames, words } from "#proto/render/names.ts";
+import { ledgerOf, mergeLedgers } from "../ledger.ts";
 import { activeSide } from "../pivot/journal.ts";
 import type { ImageSource, JetDeps, JetOptions, ProviderSource } from "../ports.ts";
 import type { LeasedAddress } from "../render/cluster.ts";
@@ -25,6 +28,8 @@ import {
   type CredentialSeen,
   type NeedSeen,
   type LeaseSeen,
+  type WorkloadSeen,
+  placementsOf,
 } from "./seen.ts";
 import { readEndpoint, type EndpointMemory } from "./observe-endpoint.ts";
 import { readEtcd } from "./observe-etcd.ts";
@@ -84,13 +89,19 @@ export async function observeSpa(
     side,
     signal,
   );
+  const mirrored =
+    deleting && workload.kind !== "reachable" ? await deps.mirrors?.latest(names.uid) : undefined;
+  const ledger = ledgerSeen(found, gateway.objects, workload, mirrored?.objects ?? []);
+  const empty = gateway.objects.length === 0;
   const zones = await readZones(
     found,
     store,
     side === "gateway" && workload.kind === "reachable" ? workload.store : undefined,
   );
   const toCount =
-    deleting && (side === "gateway" ? gateway.objects.length === 0 : workload.kind !== "reachable");
+    deleting &&
+    (found.status?.deletion?.way === "ByLedger" ||
+      (side === "gateway" ? empty : workload.kind !== "reachable"));
   return {
     spa: found,
     names,
@@ -114,8 +125,13 @@ export async function observeSpa(
     childPools: (await store.list(inClusterIPPool, { namespace: names.namespace })).items,
     kubeconfig,
     workload,
-    strays: toCount ? await countStrays(deps, found, names, credential, signal) : { kind: "unasked" },
+    ledger,
+    strays: toCount
+      ? await countStrays(deps, { found, names, credential, ledger, needs }, signal)
+      : { kind: "unasked" },
+    secrets: deleting && empty ? await secretNames(store, names.namespace) : [],
     leaseClaims,
+    ...(deps.mirrors ? { mirror: { about: await deps.mirrors.about(names.uid) } } : {}),
   };
 }
 
@@ -153,6 +169,31 @@ async function readObjects(store: ResourceStore, ns: string): Promise<Resource[]
     if (!claim.metadata.labels?.[words.stays]) objects.push(claim);
   }
   return objects;
+}
+
+/** What earlier rounds wrote down, and everything that this one sees of machines. */
+function ledgerSeen(
+  found: Spa,
+  objects: readonly Resource[],
+  workload: WorkloadSeen,
+  mirrored: readonly Resource[],
+): Ledger {
+  const told = workload.kind === "reachable" ? (workload.spectroCluster?.status?.machines ?? []) : [];
+  const machines = [
+    ...(found.status?.machines ?? []),
+    ...machineStatuses([...mirrored, ...objects]),
+    ...told,
+  ];
+  const seen = ledgerOf(
+    [...mirrored, ...objects],
+    machines,
+    placementsOf(found).map((p) => p.placement),
+  );
+  return mergeLedgers(found.status?.ledger, seen);
+}
+
+async function secretNames(store: ResourceStore, ns: string): Promise<string[]> {
+  return (await store.list(secret, { namespace: ns })).items.map((object) => object.metadata.name);
 }
 
 async function readLeaseClaims(store: ResourceStore, uid: string): Promise<IPAddressClaim[]> {

@@ -9,7 +9,7 @@
 //       and not at its next pass 30 s later.
 //   L3. Once a cluster has objects, its wish is not judged again: what exists is Cluster API's to drive.
 import type { ConditionDraft } from "#core";
-import type { ClusterState, MachineStatus } from "#proto";
+import type { ClusterState, DeletionMemory, MachineStatus } from "#proto";
 import { milestoneKeys, type MilestoneKey, type Standing, type Trouble } from "../milestones.ts";
 import type { Resolved } from "../render/cluster.ts";
 import type { SpaSeen } from "./seen.ts";
@@ -18,6 +18,8 @@ import type { PlanOptions, Stage } from "./stage.ts";
 import { validate, reserve, image } from "./stages/ready.ts";
 import { infrastructure, firstNode, kubeconfig } from "./stages/build.ts";
 import { install, zones, pivot, deliver, controlPlaneNodes, workerNodes } from "./stages/handover.ts";
+import { adoptionSettled } from "./held.ts";
+import { mirrorActions } from "../mirror/due.ts";
 import { gatewayUpkeep, installUpkeep, upkeepActions, healthCondition, machinesSeen } from "./upkeep.ts";
 import { resolvedEndpoint, templateSeen } from "./rendered.ts";
 
@@ -32,6 +34,8 @@ export interface SpaPlan {
   readonly machines?: readonly MachineStatus[] | undefined;
   readonly endpoint?: Resolved["endpoint"] | undefined;
   readonly template?: string | undefined;
+  /** What a deletion must remember. */
+  readonly deletion?: DeletionMemory;
   /** When to look again if nothing wakes us. "busy": nothing here will; "watched": the gateway's watches do; "steady": all is well. */
   readonly pace: "busy" | "watched" | "steady";
 }
@@ -84,7 +88,11 @@ export function planCluster(seen: SpaSeen, options: PlanOptions): SpaPlan {
   }
   for (const key of milestoneKeys) standings[key] ??= unseen(seen, key);
   const reserved = standings.CloudInfrastructureReady?.state === "Done";
-  const upkeep = [...gatewayUpkeep(seen), ...(reserved ? upkeepActions(seen) : [])];
+  const upkeep = [
+    ...gatewayUpkeep(seen),
+    ...(reserved ? upkeepActions(seen) : []),
+    ...mirrorActions(seen, options.now),
+  ];
   const onGateway =
     at === "ImageResolutionDone" || at === "CloudInfrastructureReady" || at === "BootstrappingDone";
   return {
@@ -94,7 +102,7 @@ export function planCluster(seen: SpaSeen, options: PlanOptions): SpaPlan {
       ...actions,
       ...installUpkeep(seen, options),
     ],
-    conditions: [...conditions, ...healthCondition(seen, options.now)],
+    conditions: [...conditions, ...healthCondition(seen, options.now), ...adoptionSettled(seen)],
     standings,
     state: stateOf(seen, open),
     trouble: open?.trouble,

@@ -82,7 +82,14 @@ export function etcdSecretsOf({ etcd, spa }: Pick<SpaSeen, "etcd" | "spa">): Etc
 export function childPools(
   seen: Pick<SpaSeen, "needs" | "spa">,
 ): (Draft<Resource> & { readonly metadata: { readonly name?: string } })[] {
-  return seen.needs.map((need) => childPool(seen.spa.spec, need.need.child, poolAddresses(need)));
+  return seen.needs.map((need) =>
+    childPool(
+      seen.spa.spec,
+      need.need.child,
+      poolAddresses(need),
+      need.need.vip ? need.leases[0]?.address : undefined,
+    ),
+  );
 }
 
 function poolAddresses({ need, leases }: NeedSeen): LeasedAddress[] {

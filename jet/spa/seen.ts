@@ -5,13 +5,15 @@ import {
   vsphereMachineTemplate,
   type Deployment,
   type IPAddressClaim,
+  type Ledger,
   type SecretObject,
   type Spa,
   type SpectroCluster,
 } from "#proto";
 import { controlPlanePlacements, type AddressNeed } from "#proto/render/addresses.ts";
 import type { ClusterNames } from "#proto/render/names.ts";
-import type { ImageSource, PlacementAt, VmFacts } from "../ports.ts";
+import type { Role } from "../ledger.ts";
+import type { AboutMirror, ImageSource, PlacementAt, VmFacts } from "../ports.ts";
 import type { Installed } from "../providers.ts";
 import type { LeasedAddress } from "../render/cluster.ts";
 import type { EtcdAccess } from "../render/etcd.ts";
@@ -100,6 +102,11 @@ export type WorkloadSeen =
       readonly childPools: readonly Resource[];
     };
 
+/** A VM of the cluster, and what it is to it. */
+export interface Stray extends VmFacts {
+  readonly role: Role;
+}
+
 export interface SpaSeen {
   readonly spa: Spa;
   readonly names: ClusterNames;
@@ -122,11 +129,17 @@ export interface SpaSeen {
   /** The kubeconfig as Cluster API wrote it on the gateway, and our copy of it that outlasts the pivot. */
   readonly kubeconfig: { readonly made: string | undefined; readonly kept: string | undefined };
   readonly workload: WorkloadSeen;
-  /** VMs that should be gone; only looked for at the end of a deletion, or where the cluster's API is dead. */
+  /** What was ever made for the cluster, as far as anybody wrote it down. */
+  readonly ledger: Ledger;
+  /** VMs of the cluster that should be gone; only looked for at the end of a deletion, or where the cluster cannot be asked. */
   readonly strays:
     | { readonly kind: "unasked" }
     | { readonly kind: "failed"; readonly fault: Fault }
-    | { readonly kind: "counted"; readonly vms: readonly VmFacts[] };
+    | { readonly kind: "counted"; readonly vms: readonly Stray[] };
+  /** Names of the Secrets in the cluster's namespace on the gateway; only looked for at the end of a deletion. */
+  readonly secrets: readonly string[];
+  /** The copy of the cluster that is kept beside the store; absent where none are kept. */
+  readonly mirror?: { readonly about: AboutMirror | undefined } | undefined;
   /** Claims and addresses still leased, found by label; includes those of an earlier, larger wish. */
   readonly leaseClaims: readonly IPAddressClaim[];
 }

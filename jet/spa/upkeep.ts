@@ -1,6 +1,6 @@
 // What follows the wish and the world without being a milestone.
 import type { ConditionDraft } from "#core";
-import { inClusterIPPool, secret, type MachineStatus, type SecretObject } from "#proto";
+import { inClusterIPPool, secret, type MachineStatus, type SecretObject, type SpectroCluster } from "#proto";
 import { machineStatuses } from "#proto/render/machines.ts";
 import { includes } from "#proto/render/shape.ts";
 import { isSettled } from "../pivot/journal.ts";
@@ -74,11 +74,21 @@ export function healthCondition(seen: SpaSeen, now: number): ConditionDraft[] {
     return [condition("Healthy", "Unknown", "EndpointNotAnswering", workload.fault.message)];
   }
   if (workload.kind !== "reachable") return [];
-  const beat = workload.spectroCluster?.status?.heartbeat?.lastHeartbeat;
+  return [beating(workload.spectroCluster, now), ...agentsWord(workload.spectroCluster)];
+}
+
+/** What the agent alone can say is said here too. */
+function agentsWord(object: SpectroCluster | undefined): ConditionDraft[] {
+  const said = object?.status?.conditions?.find((c) => c.type === "RemediationBlocked");
+  return said ? [condition(said.type, said.status, said.reason, said.message)] : [];
+}
+
+function beating(object: SpectroCluster | undefined, now: number): ConditionDraft {
+  const beat = object?.status?.heartbeat?.lastHeartbeat;
   const silentMs = beat ? now - Date.parse(beat) : 0;
-  if (silentMs < doubtAfterMs) return [condition("Healthy", "True", "Beating")];
+  if (silentMs < doubtAfterMs) return condition("Healthy", "True", "Beating");
   const status = silentMs < unhealthyAfterMs ? "Unknown" : "False";
-  return [condition("Healthy", status, "HeartbeatMissing", `the agent's last heartbeat was at ${beat}`)];
+  return condition("Healthy", status, "HeartbeatMissing", `the agent's last heartbeat was at ${beat}`);
 }
 
 export function machinesSeen(seen: SpaSeen): readonly MachineStatus[] | undefined {

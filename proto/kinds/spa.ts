@@ -106,8 +106,8 @@ export const spaSpecSchema = z.object({
   /** SHA-256 of the plane's document, hex. */
   desiredHash: z.string().optional(),
   action: z.enum(["Create", "Delete"]).default("Create"),
-  /** Orphan leaves the machines and forgets them. */
-  deletePolicy: z.enum(["Graceful", "Orphan"]).default("Graceful"),
+  /** Orphan leaves the machines and forgets them; Force goes by the ledger where anything is in the way, and tells what it could not verify. */
+  deletePolicy: z.enum(["Graceful", "Force", "Orphan"]).default("Graceful"),
   pause: z.boolean().default(false),
   cloud: z.object({
     type: z.literal("vsphere"),
@@ -166,6 +166,8 @@ export const spaSpecSchema = z.object({
     .optional(),
   controlPlane: controlPlaneSchema.prefault({}),
   workerPools: z.array(workerPoolSchema).max(100).default([]),
+  /** Absent: failed machines are replaced. */
+  health: z.object({ autoRemediation: z.boolean().default(true) }).optional(),
   /**
    * How the cluster's agent enrols at the plane. The one-time token is there on the way from the plane only: the gateway keeps it in
    * a Secret of its own, never in the SPA.
@@ -236,6 +238,38 @@ export const machineStatusSchema = z.object({
 });
 export type MachineStatus = z.infer<typeof machineStatusSchema>;
 
+/** What was ever made for a cluster in vCenter, so that its deletion can prove itself when the objects are gone. */
+export const ledgerSchema = z.object({
+  vms: z.array(
+    z.object({
+      name: z.string(),
+      /** Lower case; absent until the clone is there. */
+      biosUUID: z.string().optional(),
+      controlPlane: z.boolean().optional(),
+    }),
+  ),
+  /** Where machines were ever placed. */
+  places: z.array(z.object({ datacenter: z.string(), folder: z.string().optional() })),
+  /** How many of the oldest were left out to keep the list short. */
+  dropped: z.number().int().optional(),
+});
+export type Ledger = z.infer<typeof ledgerSchema>;
+
+/** What a deletion remembers from round to round. */
+export const deletionSchema = z.object({
+  /** Graceful: Cluster API deletes. ByLedger: its VMs are removed by the ledger, its objects forgotten; there is no way back from it. */
+  way: z.enum(["Graceful", "ByLedger"]),
+  /** Why not gracefully. */
+  why: z.string().optional(),
+  /** Since when the cluster's own API, and since when vCenter, has been silent. */
+  apiSilentSince: z.string().optional(),
+  cloudSilentSince: z.string().optional(),
+  /** Since when vCenter has known none of its VMs, and when that was proved for good. */
+  emptySince: z.string().optional(),
+  provedAt: z.string().optional(),
+});
+export type DeletionMemory = z.infer<typeof deletionSchema>;
+
 export const spaStatusSchema = z.object({
   state: z.enum(clusterStates).optional(),
   conditions: z.array(conditionSchema).optional(),
@@ -260,6 +294,8 @@ export const spaStatusSchema = z.object({
   /** The template that machines are cloned from. */
   template: z.string().optional(),
   machines: z.array(machineStatusSchema).optional(),
+  ledger: ledgerSchema.optional(),
+  deletion: deletionSchema.optional(),
   /** What the agent last said. */
   agent: z
     .object({ version: z.string(), lastHeartbeat: z.string(), observedCounter: z.number().int().optional() })

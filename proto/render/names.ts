@@ -13,6 +13,12 @@ export const words = {
   leaseOf: "jet.pcg.dev/lease-of",
   /** Marks an object that never moves with the cluster. */
   stays: "jet.pcg.dev/stays",
+  /** On a child pool: the address leased beside it for the cluster's API, which no machine may get. */
+  leasedEndpoint: "jet.pcg.dev/leased-endpoint",
+  /** On an SPA: why nothing is done for it until it is known which side owns the cluster, "Reason: message". */
+  held: "jet.pcg.dev/held",
+  /** On an SPA: a person's word on that, "gateway" or "workload". */
+  adopt: "jet.pcg.dev/adopt",
   pool: "jet.pcg.dev/worker-pool",
   spaFinalizer: "jet.pcg.dev/cluster",
   /** As on Palette's cluster namespaces. */

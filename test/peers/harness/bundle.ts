@@ -1,5 +1,5 @@
 // The bundle that the control plane is started from (controlplane/bundle.ts), made of the programs that were built and of what lies in the
-// Go modules: CRDs and webhook manifests as upstream ships them.
+// Go modules: CRDs and webhook manifests of upstream.
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import {
@@ -14,6 +14,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
+import { parseAllDocuments } from "yaml";
 import { programNames, providerNames, type Manifest, type ProviderName } from "#controlplane";
 import { binaries, type Report } from "./build.ts";
 import { versionOf } from "./recipe.ts";
@@ -81,18 +82,15 @@ export async function peerBundle(report: Report = () => {}): Promise<string> {
         const place = places[provider];
         const from = folders.get(place.module)!;
         const bases = readdirSync(join(from, place.crds)).sort();
-        const crds = bases.map((file) => readFileSync(join(from, place.crds, file), "utf8"));
-        writeFileSync(join(workshop, `crds/${provider}.yaml`), crds.join("\n---\n"));
-        writeFileSync(
-          join(workshop, `webhooks/${provider}.yaml`),
-          readFileSync(join(from, place.webhooks), "utf8"),
-        );
+        const crds = bases.map((file) => join(from, place.crds, file));
+        writeList(join(workshop, `crds/${provider}.json`), crds);
+        writeList(join(workshop, `webhooks/${provider}.json`), [join(from, place.webhooks)]);
         return [
           provider,
           {
             version: moduleVersion("capi", place.module),
-            crds: [entry(workshop, `crds/${provider}.yaml`)],
-            webhooks: [entry(workshop, `webhooks/${provider}.yaml`)],
+            crds: [entry(workshop, `crds/${provider}.json`)],
+            webhooks: [entry(workshop, `webhooks/${provider}.json`)],
           },
         ];
       }),
@@ -118,6 +116,14 @@ export function bundleCopy(bundle: string, target: string): void {
     if (file.name === "manifest.json") copyFileSync(from, to);
     else link(from, to);
   }
+}
+
+/** What is in these YAML files as one List in JSON: the gateway reads it in a moment, and YAML in a second. */
+function writeList(target: string, files: readonly string[]): void {
+  const items = files.flatMap((file) =>
+    parseAllDocuments(readFileSync(file, "utf8")).flatMap((document) => (document.toJS() as unknown) ?? []),
+  );
+  writeFileSync(target, JSON.stringify({ apiVersion: "v1", kind: "List", items }));
 }
 
 /** A hard link where both lie on one disk. */

@@ -37,7 +37,8 @@ export interface KubeOptions {
   readonly serviceCidr?: string;
 }
 
-const controllers = [
+/** Without these, owner references and namespaces do nothing. */
+export const controllers = [
   "garbage-collector-controller",
   "namespace-controller",
   "serviceaccount-controller",
@@ -193,7 +194,7 @@ function write(dir: string, name: string, text: string): string {
   return path;
 }
 
-function isReady(server: string, ca: string, admin: KeyPair): Promise<true | undefined> {
+export function isReady(server: string, ca: string, admin: KeyPair): Promise<true | undefined> {
   return new Promise((resolve, reject) => {
     const asked = request(
       `${server}/readyz`,
