@@ -1,9 +1,9 @@
 // Steps 13 and 14, and the way back before the decision: what is left to be looked at and to be removed.
-import { isFault, type Resource } from "#core";
+import { isDeleting, isFault, type Resource } from "#core";
 import { cluster, isPausedNow, type Cluster } from "#proto";
 import { words } from "#proto/render/names.ts";
 import { censusDifference, censusOf, namesThatDiffer } from "./census.ts";
-import { memberText, ownerLevels, type Closure } from "./closure.ts";
+import { memberText, ownerLevels, type Closure, type Member } from "./closure.ts";
 import { lacking } from "./copies.ts";
 import { readDecision, writeDecision } from "./decision.ts";
 import type { PivotJournal } from "./journal.ts";
@@ -112,10 +112,7 @@ export const retire: Step = async (ctx, journal) => {
     await writeDecision(ctx.target, namespace, journal, "Active", ctx.clock.now());
   }
   if (!here) return next;
-  for (const level of ownerLevels(here.members).reverse()) {
-    await stillOurs(ctx, journal);
-    await all(ctx, level, ({ kind, object }) => forget(ctx, journal, ctx.source, kind, object, restingPlace));
-  }
+  await removeAll(ctx, journal, ownerLevels(here.members).reverse().flat());
   const left = (await closureIn(ctx, ctx.source)).members[0];
   return left ? waiting("NotGone", "is still there", memberText(left)) : next;
 };
@@ -136,6 +133,33 @@ export function judgeHeld(
     "is not on the new side, so the old one is kept. If that is right: pcg cluster pivot resume",
     memberText(missing),
   );
+}
+
+/**
+ * First all are told to be let go, then they go: whatever a server's collector does when it sees an owner gone a moment before what it
+ * owned is then what is wanted. Objects that no controller guards (Secrets) need not be told; kinds that own nothing leave no orphans.
+ */
+async function removeAll(
+  ctx: PivotContext,
+  journal: PivotJournal,
+  leavesFirst: readonly Member[],
+): Promise<void> {
+  const owning = new Set(
+    leavesFirst.flatMap((m) => (m.object.metadata.ownerReferences ?? []).map((ref) => ref.kind)),
+  );
+  await stillOurs(ctx, journal);
+  const told = new Map<Member, Resource>();
+  await all(ctx, leavesFirst, async (member) => {
+    const { kind, object } = member;
+    const resting = kind.hasStatus && !isDeleting(object) ? restingPlace(object) : undefined;
+    told.set(member, resting ? await ctx.source.update(kind, resting) : object);
+  });
+  await stillOurs(ctx, journal);
+  await all(ctx, leavesFirst, (member) => {
+    const { kind, object } = member;
+    const propagation = owning.has(kind.kind) ? "Orphan" : "Background";
+    return forget(ctx, journal, ctx.source, kind, told.get(member) ?? object, propagation);
+  });
 }
 
 /** The object with the words that tell controllers and webhooks to let it go, beside what it says already; undefined where it has them. */
