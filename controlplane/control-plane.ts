@@ -18,6 +18,7 @@ import { fileKubeconfig, inlineKubeconfig } from "./kubeconfig.ts";
 import { settleFolders, type Layout } from "./layout.ts";
 import { takeLock } from "./lock.ts";
 import { endOrphans } from "./orphans.ts";
+import { ownCrds } from "./own-crds.ts";
 import { settlePorts, type Ports } from "./ports.ts";
 import { probe } from "./probe.ts";
 import { credentialsOf, kubeconfigOf, recipesOf, runningNames, type RunningName } from "./recipes.ts";
@@ -107,7 +108,9 @@ export async function startControlPlane(
     const kubeconfig = inlineKubeconfig(server, certificates.ca, certificates.admin);
     await writeKubeconfigs(layout, server, kubeconfig, certificates);
 
-    for (const program of makePrograms(options, deps, layout, ports, certificates)) {
+    const misses = (name: RunningName) =>
+      needs(name).find((needed) => programs.get(needed)?.state !== "ready");
+    for (const program of makePrograms(options, deps, layout, ports, certificates, misses)) {
       programs.set(program.name as RunningName, program);
     }
     await within(
@@ -126,7 +129,7 @@ export async function startControlPlane(
         try {
           const withoutWebhooks = () => takeWebhooksOff({ client, log: deps.log }, inTime);
           await options.beforeManagers?.({ kubeconfig, withoutWebhooks }, inTime);
-          const wanted = installationOf(options.bundle, ports, certificates.ca);
+          const wanted = installationOf(options.bundle, ports, certificates.ca, ownCrds());
           await install(wanted, { client, clock: deps.clock, log: deps.log }, inTime);
         } finally {
           await client.close();
@@ -191,6 +194,7 @@ function makePrograms(
   layout: Layout,
   ports: Ports,
   certificates: Certificates,
+  misses: (name: RunningName) => RunningName | undefined,
 ): Program[] {
   const { bundle, fsync = true, quotaBytes = 4 * 1024 ** 3 } = options;
   const recipes = recipesOf({ bundle, layout, ports, certificates, fsync, quotaBytes });
@@ -204,11 +208,18 @@ function makePrograms(
         command: () => command,
         probe: (signal) => probe(health, identity, signal),
         stopMs,
+        misses: () => misses(name),
         dataDir: layout.dataDir,
       },
       { ...deps, spawn: deps.spawn ?? spawnProgram },
     );
   });
+}
+
+/** Whom a program cannot do without. */
+function needs(name: RunningName): readonly RunningName[] {
+  if (name === "etcd") return [];
+  return name === "kube-apiserver" ? ["etcd"] : ["etcd", "kube-apiserver"];
 }
 
 /** G4: whoever uses another goes before it. */

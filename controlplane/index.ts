@@ -13,3 +13,6 @@ export type { ProgramStatus } from "./supervisor/program.ts";
 export type { ProgramState } from "./supervisor/decide.ts";
 export { restoreControlPlane, type RestoreOptions } from "./restore.ts";
 export { listSnapshots, type SnapshotInfo } from "./snapshots.ts";
+export { judgeExternal, type Findings, type Need } from "./preflight.ts";
+export { gatewayNeeds, preflightExternal } from "./preflight-reader.ts";
+export { applyOwnCrds, ownCrds } from "./own-crds.ts";

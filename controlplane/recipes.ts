@@ -88,6 +88,7 @@ export function recipesOf(input: RecipeInput): Readonly<Record<RunningName, Reci
       apiArgs(input),
       { kind: "https", port: ports["kube-apiserver"], path: "/readyz" },
       1000,
+      { GOGC: "70" }, // measured with all CRDs: 435 MiB instead of 580, for a fifteenth more of processor time
     ),
     "kube-controller-manager": recipe(
       "kube-controller-manager",

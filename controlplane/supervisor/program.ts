@@ -11,7 +11,7 @@ import {
   type ProgramState,
 } from "./decide.ts";
 import { diagnose } from "./diagnose.ts";
-import { LineBudget, parseLine } from "./lines.ts";
+import { isStack, LineBudget, parseLine } from "./lines.ts";
 import { rssMiB, type Command, type Spawn, type Spawned } from "./process.ts";
 
 export interface ProgramStatus {
@@ -37,6 +37,8 @@ export interface ProgramOptions {
   readonly probe: (signal: AbortSignal) => Promise<Answer>;
   /** How long it may take to end before it is killed. */
   readonly stopMs: number;
+  /** The name of a program that it cannot do without and that is not ready now; undefined: it has what it needs. */
+  readonly misses?: () => string | undefined;
   readonly dataDir: string;
 }
 
@@ -104,6 +106,10 @@ export class Program {
     }
   }
 
+  get state(): ProgramState {
+    return this.#state;
+  }
+
   async status(): Promise<ProgramStatus> {
     const pid = this.#life.kind === "running" ? this.#process?.pid : undefined;
     const rss = pid === undefined ? undefined : await rssMiB(pid);
@@ -134,10 +140,19 @@ export class Program {
     this.#become("stopped");
   }
 
+  #decide(): Decision {
+    const misses = this.#options.misses?.();
+    return decide({
+      now: this.#deps.clock.now(),
+      life: this.#life,
+      failures: this.#failures,
+      ...(misses === undefined ? {} : { misses }),
+    });
+  }
+
   async #supervise(): Promise<void> {
-    const { clock } = this.#deps;
     while (!this.#stopping.signal.aborted) {
-      const decision = decide({ now: clock.now(), life: this.#life, failures: this.#failures });
+      const decision = this.#decide();
       this.#tell(decision);
       switch (decision.do) {
         case "start":
@@ -154,7 +169,7 @@ export class Program {
         case "probe":
           await this.#probe();
           if (this.#life.kind === "running") {
-            const next = decide({ now: clock.now(), life: this.#life, failures: this.#failures });
+            const next = this.#decide();
             this.#tell(next);
             await this.#pause(next.do === "probe" ? next.thenMs : 0);
           }
@@ -208,6 +223,7 @@ export class Program {
   }
 
   #hear(line: string): void {
+    if (isStack(line)) return;
     const { severity, text } = parseLine(line);
     this.#tail.push(text);
     if (this.#tail.length > tailLines) this.#tail.shift();

@@ -9,6 +9,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import {
   listSnapshots,
   openBundle,
+  preflightExternal,
   restoreControlPlane,
   startControlPlane,
   type Bundle,
@@ -17,6 +18,8 @@ import {
 } from "#controlplane";
 import { defineKind, isFault, silentLogger, systemClock, type OwnedStore, type Resource } from "#core";
 import { kubeStore } from "#core/store/kube-store.ts";
+import { KubeClient } from "#core/store/kube/client.ts";
+import { connectionFrom } from "#core/store/kube/connection.ts";
 import { bundleCopy, peerBundle } from "./harness/bundle.ts";
 import { crdKind } from "./harness/crds.ts";
 
@@ -28,6 +31,13 @@ const configMaps = defineKind({
   hasStatus: false,
 });
 const secrets = defineKind({ group: "", version: "v1", kind: "Secret", plural: "secrets", hasStatus: false });
+const serviceAccounts = defineKind({
+  group: "",
+  version: "v1",
+  kind: "ServiceAccount",
+  plural: "serviceaccounts",
+  hasStatus: false,
+});
 const namespaces = defineKind({
   group: "",
   version: "v1",
@@ -35,8 +45,17 @@ const namespaces = defineKind({
   plural: "namespaces",
   namespaced: false,
 });
+const vsphereClusters = defineKind({
+  group: "infrastructure.cluster.x-k8s.io",
+  version: "v1beta2",
+  kind: "VSphereCluster",
+  plural: "vsphereclusters",
+});
 const clusters = (version: string) =>
   defineKind({ group: "cluster.x-k8s.io", version, kind: "Cluster", plural: "clusters" });
+
+/** Of the four providers, and of our own. */
+const crdCount = 25 + 5;
 
 const deps = { clock: systemClock, log: silentLogger, random: Math.random };
 const never = new AbortController().signal;
@@ -103,13 +122,15 @@ describe("a control plane", () => {
     for (const { rssMiB } of status) expect(rssMiB).toBeGreaterThan(10);
   });
 
-  it("serves every kind of Cluster API and CAPV, labelled with its contracts", async () => {
+  it("serves every kind of Cluster API and CAPV, labelled with its contracts, and our own", async () => {
     const { items } = await store.list(crdKind);
-    expect(items).toHaveLength(25);
+    expect(items).toHaveLength(crdCount);
     for (const { metadata, status } of items) {
       expect(status?.conditions?.find(({ type }) => type === "Established")?.status, metadata.name).toBe(
         "True",
       );
+      const own = /\.pcg\.dev$|pools\.ipam/.test(metadata.name);
+      if (own) continue;
       expect(metadata.labels, metadata.name).toMatchObject({ "cluster.x-k8s.io/v1beta2": "v1beta2" });
     }
   });
@@ -130,6 +151,17 @@ describe("a control plane", () => {
       code: expect.stringMatching(/Invalid|Forbidden/) as string,
       message: expect.stringContaining("no-network") as string,
     });
+  });
+
+  it("a VSphereCluster without a login of its own is refused, with what to do", async () => {
+    const template = (rest: object) =>
+      store.create(vsphereClusters, {
+        metadata: { namespace: "clusters", name: "lonely" },
+        spec: { server: "127.0.0.1", thumbprint: "AA", ...rest },
+      });
+    await expect(template({})).rejects.toThrow(/spec\.identityRef is missing: name the Secret/);
+    await template({ identityRef: { kind: "Secret", name: "lonely" } });
+    await store.delete(vsphereClusters, { namespace: "clusters", name: "lonely" });
   });
 
   it("an object of v1beta1 is converted both ways", async () => {
@@ -166,6 +198,27 @@ describe("a control plane", () => {
       });
     expect(await statusOfPath("/api")).toBe(401);
     expect(await statusOfPath("/readyz")).toBe(401);
+  });
+
+  it("passes the preflight of an external cluster; a user without rights is told what to grant", async () => {
+    await preflightExternal(controlPlane.kubeconfig, deps);
+    await store.create(serviceAccounts, { metadata: { namespace: "default", name: "nobody" } });
+    const admin = await connectionFrom(controlPlane.kubeconfig);
+    const client = new KubeClient(admin, systemClock, 10_000);
+    const made = (await client.fetch({
+      method: "POST",
+      path: "/api/v1/namespaces/default/serviceaccounts/nobody/token",
+      body: { apiVersion: "authentication.k8s.io/v1", kind: "TokenRequest", spec: {} },
+      doing: "asking for a token",
+    })) as { status: { token: string } };
+    await client.close();
+    const nobody = { server: admin.server, ca: admin.ca!, token: made.status.token };
+    await expect(preflightExternal(nobody, deps)).rejects.toMatchObject({
+      code: "Invalid",
+      message: expect.stringContaining(
+        "grant get, list, watch, create, update, patch, delete on machines.cluster.x-k8s.io in all namespaces",
+      ) as string,
+    });
   });
 
   it.each(["capv", "etcd", "kube-apiserver"])("%s comes back when it is killed", async (name) => {
@@ -302,7 +355,7 @@ describe("a lost disk", () => {
         data: { password: Buffer.from("correct horse").toString("base64") },
       });
       expect(await store.get(configMaps, { ...key, name: "later" })).toBeUndefined();
-      expect((await store.list(crdKind)).items).toHaveLength(25);
+      expect((await store.list(crdKind)).items).toHaveLength(crdCount);
     });
   });
 
