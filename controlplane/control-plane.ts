@@ -4,6 +4,7 @@
 //   G2. Each program starts when what it needs is ready: etcd, the API server, CRDs, then the rest at once.
 //   G3. Its address stays the same from start to start, as long as nobody else takes the port.
 //   G4. close() ends everything in the reverse order, within five seconds. Twice is once.
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { Fault, onAbort, type Clock, type Logger } from "#core";
 import { KubeClient } from "#core/store/kube/client.ts";
@@ -23,7 +24,7 @@ import { settlePorts, type Ports } from "./ports.ts";
 import { probe } from "./probe.ts";
 import { credentialsOf, kubeconfigOf, recipesOf, runningNames, type RunningName } from "./recipes.ts";
 import { expectData, finishRestore } from "./restore.ts";
-import { takeIfDue, takeSnapshot, untilDue, type SnapshotInfo } from "./snapshots.ts";
+import { listSnapshots, takeIfDue, takeSnapshot, untilDue, type SnapshotInfo } from "./snapshots.ts";
 import { spawnProgram, type Spawn } from "./supervisor/process.ts";
 import { Program, type ProgramStatus } from "./supervisor/program.ts";
 
@@ -172,6 +173,27 @@ export async function startControlPlane(
     await close();
     throw Fault.from(error, "starting the control plane");
   }
+}
+
+/**
+ * Takes a snapshot of a control plane that another process runs, as its `snapshot()` would. Unavailable when none runs in this folder.
+ */
+export async function snapshotControlPlane(
+  { dataDir, keep = 10 }: { readonly dataDir: string; readonly keep?: number },
+  { clock, log }: Pick<ControlPlaneDeps, "clock" | "log">,
+  signal: AbortSignal,
+): Promise<SnapshotInfo> {
+  const layout = await settleFolders(dataDir);
+  if (!existsSync(layout.etcdHttpSocket)) {
+    throw new Fault("Unavailable", `no control plane runs in ${dataDir}: start the gateway first`);
+  }
+  const etcd = etcdAt(layout.etcdHttpSocket);
+  return takeSnapshot({ folder: layout.snapshots, keep }, { etcd, clock, log }, signal);
+}
+
+/** The snapshots of a control plane, the newest first. */
+export async function snapshotsOf(dataDir: string): Promise<SnapshotInfo[]> {
+  return listSnapshots((await settleFolders(dataDir)).snapshots);
 }
 
 async function writeKubeconfigs(

@@ -3,7 +3,7 @@
 //   G1. One gateway a data directory: a lock is held for as long as it runs.
 //   G2. State is in the store and in link.db, nothing of worth in memory: kill -9 loses no more than the round under way.
 //   G3. What was started is ended, in reverse order, within five seconds of the signal.
-import { mkdir, readFile } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import {
   backoffDelay,
@@ -19,18 +19,30 @@ import {
   type OwnedStore,
 } from "#core";
 import { fileLeadership } from "#core/controller/file-leadership.ts";
-import { keyFileSeal, type Seal } from "#core/store/seal.ts";
+import { keyFileSeal } from "#core/store/seal.ts";
 import { kubeStore } from "#core/store/kube-store.ts";
-import { sqliteStore } from "#core/store/sqlite-store.ts";
+import { bundledProviders } from "#controlplane";
 import { ipamControllers, poolRoom } from "#ipam";
-import { eventMigration, makeJet, sqliteEventShelf, type Mirrors, type Pools, type StoredEvent } from "#jet";
+import {
+  eventMigration,
+  makeJet,
+  snapshotMigration,
+  sqliteEventShelf,
+  sqliteSnapshotShelf,
+  type Mirrors,
+  type Pools,
+  type StoredEvent,
+} from "#jet";
 import { desiredClusterTopic, mirrorTopic } from "#proto";
 import type { Link } from "#tunnel";
 import { pair, validity, type Identity } from "#tunnel/identity/index.ts";
 import { vsphereSessions, type VsphereClient } from "#vsphere";
 import { cloudOf, keepAccount, passwordOf, type VcenterAccount } from "./account.ts";
 import { vsphereClouds } from "./cloud.ts";
+import { openManagementApi, programsOf } from "./control-plane.ts";
 import { crdObjects } from "./crds.ts";
+import { pemFile, planeCa } from "./files.ts";
+import { takesConnections } from "./endpoint.ts";
 import { keepPulse, type PulseFacts } from "./heartbeat.ts";
 import { openLine } from "./link.ts";
 import { startLocalApi } from "./local-api.ts";
@@ -40,6 +52,7 @@ import { orderHandler } from "./orders.ts";
 import { mirrorDesk } from "./mirror-desk.ts";
 import { mirrorMigration } from "./mirror-shelf.ts";
 import { linkOutlet } from "./outlet.ts";
+import { imageSource } from "./images.ts";
 import { closer } from "./closer.ts";
 
 export interface GatewayDeps {
@@ -88,7 +101,7 @@ export async function startGateway(
     const seal = await keyFileSeal(join(dataDir, "key"));
     const database = ending.own(
       await openDatabase(join(dataDir, "gateway.db"), {
-        migrations: [eventMigration, mirrorMigration, lineageMigration],
+        migrations: [eventMigration, mirrorMigration, lineageMigration, snapshotMigration],
       }),
     );
     const mirrors = await mirrorDesk({
@@ -106,7 +119,8 @@ export async function startGateway(
       clock,
       log: log.child({ component: "recovery" }),
     });
-    const store = ending.own(await openStore(options, deps, seal));
+    const management = await openManagementApi(options, deps, { seal, ending, fence: recovery.fence });
+    const { store, controlPlane } = management;
     await keepAccount(store, account);
     const wasBehind = await recovery.recover(store, signal); // before any order, and before any controller
     ending.wait(recovery.keepNoting(store, signal));
@@ -139,10 +153,13 @@ export async function startGateway(
         store,
         cloudFor: vsphereClouds(sessions),
         pools: parentPools(store),
+        answers: takesConnections(clock),
         workloads: { connect: (kubeconfig) => kubeStore(kubeconfig, { clock }) },
         outlet,
         events: sqliteEventShelf(database),
+        snapshots: sqliteSnapshotShelf(database, seal),
         crds: crdObjects,
+        ...(management.bundle ? { providers: bundledProviders(management.bundle.providers, clock) } : {}),
         mirrors: mirrors.shelf,
         clock,
         log,
@@ -151,6 +168,9 @@ export async function startGateway(
       {
         quietMs: options.jet.quiet,
         watchMs: options.jet.watch,
+        deadAfterMs: options.jet.deadAfter,
+        images: { agent: options.jet.images.agent },
+        imageSource: await imageSource(options),
         agentTrust: (clusterUid) => ({ ...trustOf(line.identity()), mirror: mirrors.trust(clusterUid) }),
       },
     );
@@ -165,6 +185,7 @@ export async function startGateway(
       version: deps.version,
       startedAt,
       controlPlaneMode: options.controlPlane.mode,
+      ...(controlPlane ? { programs: programsOf(await controlPlane.status()) } : {}),
       ...identityFacts(line.identity()),
       ...(await linkFacts(line.link())),
       vcenter: await vcenterFacts(client, account.server, deps, signal),
@@ -209,8 +230,8 @@ export async function startGateway(
     log.info("gateway ready", { name: options.name, api: api?.url, paired: line.identity() !== undefined });
     return {
       store,
-      kubeconfigPath: api?.kubeconfigPath,
-      apiUrl: api?.url,
+      kubeconfigPath: controlPlane?.kubeconfigPath ?? api?.kubeconfigPath,
+      apiUrl: controlPlane?.server ?? api?.url,
       identity: line.identity,
       pair: pairWith,
       facts,
@@ -233,39 +254,6 @@ async function accountOf(options: GatewayOptions): Promise<VcenterAccount> {
     ...(thumbprint === undefined ? {} : { thumbprint }),
     ...(ca === undefined ? {} : { ca: await pemFile(ca, "vcenter.ca") }),
   };
-}
-
-async function openStore(
-  options: GatewayOptions,
-  { clock, log }: GatewayDeps,
-  seal: Seal,
-): Promise<OwnedStore> {
-  const { mode, kubeconfig } = options.controlPlane;
-  if (mode === "sandbox") {
-    // The lock makes this process the file's only one: no need to look for the writes of others.
-    return sqliteStore(join(options.dataDir, "store.db"), { clock, log, seal, pollMs: 0 });
-  }
-  if (kubeconfig === undefined) {
-    throw new Fault(
-      "Invalid",
-      "controlPlane.mode external needs controlPlane.kubeconfig: the management cluster's kubeconfig",
-    );
-  }
-  return kubeStore(await pemFile(kubeconfig, "controlPlane.kubeconfig"), { clock });
-}
-
-export async function pemFile(path: string, option: string): Promise<string> {
-  try {
-    return await readFile(path, "utf8");
-  } catch (error) {
-    throw new Fault("Invalid", `${option}: ${path} cannot be read (${(error as Error).message})`, {
-      cause: error,
-    });
-  }
-}
-
-export async function planeCa(options: GatewayOptions): Promise<{ ca?: string }> {
-  return options.plane.ca === undefined ? {} : { ca: await pemFile(options.plane.ca, "plane.ca") };
 }
 
 /** Pairs with the code of the configuration. A refusal ends it: only another code can help. */

@@ -3,6 +3,7 @@ import type { Clock, Logger, OwnedStore, Problem, Resource, ResourceStore, Secre
 import type { ClusterEvent, ClusterStatus, DesiredState, Placement, SpaSpec } from "#proto";
 import type { PoolRef } from "#proto/render/addresses.ts";
 import type { EventShelf } from "./events.ts";
+import type { SnapshotShelf } from "./pivot/snapshot.ts";
 
 /** A VM as a census sees it. */
 export interface VmFacts {
@@ -11,6 +12,8 @@ export interface VmFacts {
   /** The server's own id of it ("vm-42"). */
   readonly moref: string;
   readonly folder?: string;
+  /** As its tools report it. */
+  readonly ipAddress?: string;
 }
 
 /** A placement, and the field that holds it: "placement", "workerPools[0].placement". */
@@ -26,13 +29,15 @@ export interface ImageWish {
   readonly kubernetesVersion: string;
 }
 
-/** Which VMs a census counts: any that fits one of the two. */
+/** Which VMs a census counts: any that fits one of the three. */
 export interface CensusScope {
-  readonly placements: readonly Placement[];
+  readonly placements: readonly Pick<Placement, "datacenter" | "folder">[];
   /** BIOS UUIDs in lower case. */
   readonly biosUUIDs: readonly string[];
   /** Exact VM names. Looked for in the placements' folders only. */
   readonly names: readonly string[];
+  /** VMs in those folders whose name begins so and that report one of these addresses. */
+  readonly leased?: { readonly prefix: string; readonly addresses: readonly string[] };
 }
 
 /** What Jet asks of a datacenter. Calls throw Faults: Unauthorized for a refused login, Unavailable where nobody answers. */
@@ -141,6 +146,32 @@ export interface InstallImages {
   readonly agent: string;
 }
 
+/** Where the images of a cluster's own programs come from. */
+export interface ImageSource {
+  /** A registry, perhaps with a path, in place of the images' own. */
+  readonly mirror?: string | undefined;
+  /** A Docker config (JSON) with the logins of the registry; its version changes when it does. */
+  readonly pullSecret?: { readonly config: Secret; readonly version: string } | undefined;
+}
+
+/** What runs Cluster API in a workload cluster, and how it gets there. */
+export interface ProviderSource {
+  /** The Deployments that must be available before anything is moved. */
+  readonly deployments: readonly { readonly namespace: string; readonly name: string }[];
+  /** The CRDs that it brings, by name: Jet does not write its own of these. */
+  readonly crds: readonly string[];
+  /** Another one whenever `install` would write other things. */
+  digest(images: ImageSource): string;
+  /** Writes everything, in order; may be done any number of times. `renewAt`: when it must be done again, milliseconds since 1970. */
+  install(
+    to: ResourceStore,
+    images: ImageSource,
+    signal: AbortSignal,
+  ): Promise<{ readonly renewAt?: number | undefined }>;
+  /** What does not answer although its Deployments are available, in words; undefined when all do. */
+  silent(at: ResourceStore, signal: AbortSignal): Promise<string | undefined>;
+}
+
 /** What the agent must know of its plane beside its one-time token: how to check what the plane signs. */
 export interface AgentTrust {
   /** Ed25519 public key, PEM. */
@@ -155,10 +186,18 @@ export interface JetDeps {
   readonly cloudFor: CloudFor;
   readonly pools: Pools;
   readonly workloads: WorkloadClusters;
+  /** Whether anybody takes a connection at this address, within a second or so. Absent: nobody is asked. */
+  readonly answers?: (
+    at: { readonly host: string; readonly port: number },
+    signal: AbortSignal,
+  ) => Promise<boolean>;
   readonly outlet: Outlet;
   readonly events: EventShelf;
-  /** The CustomResourceDefinitions to install in a workload cluster. */
+  readonly snapshots: SnapshotShelf;
+  /** The CustomResourceDefinitions to install in a workload cluster, besides those that the providers bring. */
   readonly crds: () => readonly Resource[];
+  /** Absent: plain Deployments with `options.images`, as the sandbox plays them. */
+  readonly providers?: ProviderSource;
   /** Absent: no cluster can be revived from a copy. */
   readonly mirrors?: Mirrors;
   readonly clock: Clock;
@@ -171,6 +210,8 @@ export interface JetOptions {
   /** Where credential Secrets lie on the gateway; "pcg-system" unless told. */
   readonly systemNamespace?: string;
   readonly images?: Partial<InstallImages>;
+  /** Where images come from, for clusters whose wish does not say. */
+  readonly imageSource?: ImageSource;
   readonly agentTrust?: (clusterUid: string) => AgentTrust;
   /** How often a workload cluster is looked at while something is going on, milliseconds; 1000 unless told. */
   readonly busyPollMs?: number;
@@ -180,8 +221,12 @@ export interface JetOptions {
   readonly quietMs?: number;
   /** How long a pivot is watched after the hand-over, milliseconds; 5000 unless told. */
   readonly watchMs?: number;
+  /** How long the new side may be silent before an undecided pivot is taken back, milliseconds; 10 min unless told. */
+  readonly lostMs?: number;
   /** The first wait after a failure and the longest one, milliseconds; 5 s and 5 min unless told. */
   readonly backoff?: { readonly baseMs: number; readonly capMs: number };
+  /** How long a cluster's API (and, with deletePolicy Force, vCenter) must be silent before its deletion goes on without it; 15 min unless told. */
+  readonly deadAfterMs?: number;
   /** How long a call to a workload API may take, milliseconds; 10 000 unless told. */
   readonly workloadTimeoutMs?: number;
 }

@@ -15,6 +15,7 @@ export * from "./kinds/kubeadm-config.ts";
 export * from "./kinds/kubeadm-control-plane.ts";
 export * from "./kinds/vsphere-cluster.ts";
 export * from "./kinds/vsphere-machine.ts";
+export * from "./kinds/vsphere-failure-domain.ts";
 export * from "./kinds/ip-address.ts";
 export * from "./kinds/ip-pool.ts";
 export * from "./kinds/spectro-provisioning-agent.ts";

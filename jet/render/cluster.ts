@@ -20,6 +20,8 @@ export interface Resolved {
   readonly endpoint: { readonly host: string; readonly port: number };
   /** Inventory path of the VM template. */
   readonly template: string;
+  /** A registry in place of the images' own. */
+  readonly mirror?: string | undefined;
 }
 
 export function clusterLabels(spec: SpaSpec): Record<string, string> {
@@ -70,6 +72,9 @@ export function vsphereClusterObject(spec: SpaSpec, { endpoint }: Resolved): Dra
       thumbprint: spec.cloud.thumbprint,
       controlPlaneEndpoint: endpoint,
       identityRef: { kind: "Secret", name: names.identity },
+      ...(spec.controlPlane.failureDomains
+        ? { failureDomainSelector: { matchLabels: { [words.clusterUid]: spec.clusterUid } } }
+        : {}),
     }),
   };
 }

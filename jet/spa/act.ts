@@ -14,13 +14,13 @@ import { enrolmentSecretName, words } from "#proto/render/names.ts";
 import { ensureDeleted, ensureExists, ensureForgotten, ensureHolds, modify } from "../ensure.ts";
 import { recoverCluster } from "../mirror/recover.ts";
 import { pullMirror } from "../mirror/pull.ts";
-import { installObjects } from "../providers.ts";
+import { agentObjects, writeAll, writeInstalled } from "../providers.ts";
 import { keptKubeconfigName, type SpaSeen } from "./seen.ts";
 import type { JetDeps } from "../ports.ts";
 import type { SpaAction } from "./action.ts";
 import { type Actor, workloadOf, Waiting } from "./actor.ts";
-import { pivot, rollBack } from "./act-pivot.ts";
-import { wake, forgetObjects, pause, destroyStrays, sayDeleted } from "./act-delete.ts";
+import { pivot, resumePivot, rollBack } from "./act-pivot.ts";
+import { wake, fence, forgetObjects, pause, destroy, sayDeleted } from "./act-delete.ts";
 
 export async function actSpa(
   actor: Actor,
@@ -39,6 +39,7 @@ export async function actSpa(
       );
       return;
     case "remove finalizer":
+      await deps.snapshots.drop(names.uid);
       await ensureDeleted(store, spa, { ...here, name: seen.spa.metadata.name });
       await editSpa(store, seen, (object) =>
         finalizers(
@@ -72,7 +73,7 @@ export async function actSpa(
       return;
     }
     case "install":
-      return install(actor, seen);
+      return install(actor, seen, signal);
     case "settle":
       return settle(deps, seen, signal);
     case "mirror":
@@ -86,16 +87,20 @@ export async function actSpa(
       return pivot(actor, seen, action.direction, signal);
     case "roll back":
       return rollBack(actor, seen, signal);
+    case "resume pivot":
+      return resumePivot(actor, seen, signal);
     case "wake":
       return wake(store, seen);
     case "pause":
       return pause(store, seen);
     case "forget objects":
       return forgetObjects(store, seen);
-    case "destroy strays":
-      return destroyStrays(actor, seen, signal);
+    case "fence":
+      return fence(store, seen);
+    case "destroy":
+      return destroy(actor, seen, action, signal);
     case "say deleted":
-      return sayDeleted(actor, seen);
+      return sayDeleted(actor, seen, action);
   }
 }
 
@@ -116,14 +121,18 @@ async function settle(deps: JetDeps, { spa: { spec } }: SpaSeen, signal: AbortSi
 }
 
 /** CRDs first: nothing else can be stored without them. */
-async function install({ deps, images, trust }: Actor, seen: SpaSeen): Promise<void> {
+async function install(actor: Actor, seen: SpaSeen, signal: AbortSignal): Promise<void> {
+  const { deps, providers, trust } = actor;
   const to = workloadOf(seen);
   const kept = await deps.store.get(secret, { namespace: seen.names.namespace, name: enrolmentSecretName });
   const token = secretText(kept, "token");
-  for (const crd of deps.crds()) await ensureExists(to, customResourceDefinition, crd);
-  for (const { kind, object } of installObjects(seen.spa.spec, images, trust(seen.names.uid), token)) {
-    await (kind === secret ? ensureHolds : ensureExists)(to, kind, object);
+  const source = seen.images?.source ?? {};
+  for (const crd of deps.crds()) {
+    if (!providers.crds.includes(crd.metadata.name)) await ensureExists(to, customResourceDefinition, crd);
   }
+  const { renewAt } = await providers.install(to, source, signal);
+  await writeAll(to, agentObjects(seen.spa.spec, actor.agentImage, source, trust(seen.names.uid), token));
+  await writeInstalled(to, seen.names.uid, { digest: actor.digest(source), renewAt });
 }
 
 /** The wish as an object in the cluster; an older one never overwrites a newer one. */

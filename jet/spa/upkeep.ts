@@ -3,11 +3,12 @@ import type { ConditionDraft } from "#core";
 import { inClusterIPPool, secret, type MachineStatus, type SpectroCluster } from "#proto";
 import { machineStatuses } from "#proto/render/machines.ts";
 import { includes } from "#proto/render/shape.ts";
+import { commandOf } from "../pivot/command.ts";
 import { isSettled } from "../pivot/journal.ts";
 import type { SpaSeen } from "./seen.ts";
 import { type SpaAction, apply, keep } from "./action.ts";
 import { identityOf, childPools } from "./rendered.ts";
-import { condition } from "./stage.ts";
+import { condition, type PlanOptions } from "./stage.ts";
 
 /** A corrected password reaches a cluster that is not moving. */
 export function gatewayUpkeep(seen: SpaSeen): SpaAction[] {
@@ -15,6 +16,12 @@ export function gatewayUpkeep(seen: SpaSeen): SpaAction[] {
   const owns = seen.side === "gateway" && isSettled(seen.spa.status?.pivot); // L1
   if (!owns || !identity || !seen.identity || includes(seen.identity, { data: identity.data })) return [];
   return [apply(secret, identity, true)];
+}
+
+/** A person's word to the pivot, heard once. "rollback" holds for as long as it stands: the pivot's stage heeds it. */
+export function heardCommand(seen: SpaSeen): SpaAction[] {
+  const said = commandOf(seen.spa);
+  return said === "resume" || said === "resume-without-source" ? [{ do: "resume pivot" }] : [];
 }
 
 /** Things that follow the wish without being a milestone: a changed password, a larger pool. */
@@ -33,6 +40,19 @@ export function upkeepActions(seen: SpaSeen): SpaAction[] {
       actions.push({ do: "apply", on: "workload", kind: inClusterIPPool, object: pool, hold: true });
   }
   return actions;
+}
+
+/** Whether all that is wanted in the workload cluster was written there. */
+export function isInstalled({ workload, images }: SpaSeen, { digest }: Pick<PlanOptions, "digest">): boolean {
+  return workload.kind === "reachable" && workload.installed?.digest === digest(images?.source ?? {});
+}
+
+/** A cluster that manages itself gets newer programs when the gateway has newer ones, and newer certificates in time. */
+export function installUpkeep(seen: SpaSeen, options: PlanOptions): SpaAction[] {
+  const { side, workload, spa } = seen;
+  if (side !== "workload" || workload.kind !== "reachable" || !isSettled(spa.status?.pivot)) return [];
+  const isDue = (workload.installed?.renewAt ?? Infinity) <= options.now;
+  return isDue || !isInstalled(seen, options) ? [{ do: "install" }] : [];
 }
 
 /** Ours: a beat every 30 s, in doubt after 2 minutes, unhealthy after 10 (Palette's figure). */

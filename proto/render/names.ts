@@ -32,6 +32,9 @@ export interface ClusterNames {
   readonly controlPlane: string;
   readonly identity: string;
   readonly kubeconfig: string;
+  /** Cluster API's names for what an external etcd is reached with. */
+  readonly etcdCa: string;
+  readonly etcdClient: string;
   readonly agentSecret: string;
   readonly agentDeployment: string;
   /** The ConfigMap that says which side owns the cluster. */
@@ -44,6 +47,9 @@ export const decisionName = "pcg-pivot";
 /** On the gateway, in the cluster's namespace: the agent's one-time token, until the cluster is gone. */
 export const enrolmentSecretName = "pcg-enrolment";
 
+/** In the workload cluster: the record of what was installed there. */
+export const installedName = "pcg-installed";
+
 export function clusterNames(uid: string, cluster: string): ClusterNames {
   return {
     uid,
@@ -53,6 +59,8 @@ export function clusterNames(uid: string, cluster: string): ClusterNames {
     controlPlane: boundedName(cluster, "-cp", 57),
     identity: boundedName(cluster, "-identity", 63),
     kubeconfig: `${cluster}-kubeconfig`,
+    etcdCa: `${cluster}-etcd`,
+    etcdClient: `${cluster}-apiserver-etcd-client`,
     agentSecret: agentSecretName,
     agentDeployment: agentDeploymentName,
     decision: decisionName,

@@ -31,7 +31,7 @@ import { wish } from "../../jet/testing/world.ts";
 import { asker } from "./harness/ask.ts";
 import { applyCrds } from "./harness/crds.ts";
 import { startKube, type Kube } from "./harness/kube.ts";
-import { startManagers, type Managers } from "./harness/managers.ts";
+import { startManagers, type Managers } from "./harness/admission.ts";
 
 const spec = wish({
   access: { sshKeys: ["ssh-ed25519 AAAA op@desk"], ntpServers: ["10.0.0.2"] },

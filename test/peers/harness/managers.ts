@@ -1,150 +1,172 @@
-// Cluster API's and CAPV's managers as plain processes beside a Kubernetes API of the harness, with their admission and conversion
-// webhooks: whatever a test writes is judged by the real ones. They have no vCenter to go to, and no credentials.
-import { execFileSync } from "node:child_process";
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { request } from "node:https";
+// The Deployments of Cluster API's providers as processes beside a test: with the flags, the Secret and the ServiceAccount that a pod
+// would have. Their Services are played, so that an API server reaches their webhooks by `clientConfig.service`; it must have been
+// started with Service addresses in 127.0.0.0/8.
+import { mkdirSync, writeFileSync } from "node:fs";
+import { connect, createServer, type Server } from "node:net";
 import { join } from "node:path";
-import { parseAllDocuments } from "yaml";
-import { defineKind, systemClock, type Resource } from "#core";
-import { makeAuthority } from "#core/net/authority.ts";
-import { kubeStore } from "#core/store/kube-store.ts";
-import { byUrl, patchCrd, patchWebhooks } from "../../../controlplane/webhooks.ts";
+import type { ResourceStore } from "#core";
+import { deployment, secret, secretText, service, type Deployment } from "#proto";
+import { imageBaseName } from "#proto/render/images.ts";
+import { asker, type Asker } from "./ask.ts";
 import { binaries } from "./build.ts";
 import { Child, freePorts } from "./child.ts";
-import { applyCrds } from "./crds.ts";
 import type { Kube } from "./kube.ts";
 
-const managers = [
-  {
-    program: "capi-core",
-    prefix: "capi-",
-    module: "cluster-api@v1.13.5",
-    crds: "config/crd/bases",
-    webhooks: "config/webhook/manifests.yaml",
-  },
-  {
-    program: "cabpk",
-    prefix: "capi-kubeadm-bootstrap-",
-    module: "cluster-api@v1.13.5/bootstrap/kubeadm",
-    crds: "config/crd/bases",
-    webhooks: "config/webhook/manifests.yaml",
-  },
-  {
-    program: "kcp",
-    prefix: "capi-kubeadm-control-plane-",
-    module: "cluster-api@v1.13.5/controlplane/kubeadm",
-    crds: "config/crd/bases",
-    webhooks: "config/webhook/manifests.yaml",
-  },
-  {
-    program: "capv",
-    prefix: "capv-",
-    module: "cluster-api-provider-vsphere@v1.16.1",
-    crds: "config/default/crd/bases",
-    webhooks: "config/govmomi/webhook/manifests.yaml",
-  },
-] as const;
-
-const webhookKinds = ["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"].map((kind) =>
-  defineKind({
-    group: "admissionregistration.k8s.io",
-    version: "v1",
-    kind,
-    plural: `${kind.toLowerCase()}s`,
-    namespaced: false,
-  }),
-);
-
 export interface Managers {
+  /** What they have written, by Deployment. */
+  logs(): ReadonlyMap<string, string>;
+  /** Brings the Secrets that are mounted up to date, as a kubelet does. */
+  remount(): Promise<void>;
   stop(): Promise<void>;
 }
 
-/** Installs all CRDs, starts the four managers and, when their webhooks answer, their webhook configurations. */
-export async function startManagers(kube: Kube): Promise<Managers> {
-  const modules = join(execFileSync("go", ["env", "GOMODCACHE"]).toString().trim(), "sigs.k8s.io");
-  const program = await binaries("capi");
-  const authority = await makeAuthority("webhooks-ca", systemClock);
-  const { certificate, key } = await authority.issue({ name: "webhooks", hosts: ["127.0.0.1"] });
-  const certificates = join(kube.dir, "webhooks");
-  mkdirSync(certificates, { recursive: true });
-  writeFileSync(join(certificates, "tls.crt"), certificate);
-  writeFileSync(join(certificates, "tls.key"), key.reveal(), { mode: 0o600 });
+const programs: Readonly<Record<string, string>> = {
+  "cluster-api-controller": "capi-core",
+  "kubeadm-bootstrap-controller": "cabpk",
+  "kubeadm-control-plane-controller": "kcp",
+  "cluster-api-vsphere-controller": "capv",
+};
 
-  const running: Child[] = [];
+/** Starts those of a namespace, and waits until they say that they are ready. */
+export async function startManagers(
+  kube: Kube,
+  store: ResourceStore,
+  namespace: string,
+  dir: string,
+): Promise<Managers> {
+  const ask = asker(kube);
+  const running: { readonly one: Deployment; readonly child: Child; readonly folder: string }[] = [];
+  const servers: Server[] = [];
   const stop = async () => {
-    for (const child of running.splice(0).reverse()) await child.stop();
+    ask.close();
+    for (const server of servers.splice(0)) server.close();
+    for (const { child } of running.splice(0)) await child.stop();
   };
-  const ports = await freePorts(managers.length * 3);
   try {
-    for (const [at, manager] of managers.entries()) {
-      const folder = join(modules, manager.module, manager.crds);
-      const crds = readdirSync(folder)
-        .filter((file) => file.includes("_"))
-        .flatMap((file) => documents(join(folder, file)));
-      await applyCrds(
-        kube,
-        crds.map((crd) => patchCrd(crd, byUrl(ports[at * 3]!, authority.certificate))) as never,
-      );
+    for (const one of (await store.list(deployment, { namespace })).items) {
+      const folder = join(dir, one.metadata.name);
+      mkdirSync(folder, { recursive: true });
+      const [webhook, health, diagnostics] = (await freePorts(3)) as [number, number, number];
+      await mount(store, one, folder);
+      const child = await start(ask, kube, one, folder, { webhook, health, diagnostics });
+      running.push({ one, child, folder });
+      servers.push(await serve(store, one, webhook));
+      await child.until("becoming ready", () => answers(`http://127.0.0.1:${health}/readyz`), 60_000);
+      await store.updateStatus(deployment, {
+        ...one,
+        status: { replicas: 1, readyReplicas: 1, availableReplicas: 1 },
+      });
     }
-    for (const [at, manager] of managers.entries()) {
-      const [webhook, diagnostics, health] = ports.slice(at * 3, at * 3 + 3);
-      running.push(
-        new Child({
-          name: manager.program,
-          dir: kube.dir,
-          program: program(manager.program),
-          args: [
-            `--kubeconfig=${kube.kubeconfigPath}`,
-            `--webhook-port=${webhook}`,
-            `--webhook-cert-dir=${certificates}`,
-            "--leader-elect=false",
-            "--insecure-diagnostics",
-            `--diagnostics-address=127.0.0.1:${diagnostics}`,
-            `--health-addr=127.0.0.1:${health}`,
-          ],
-          env: { PATH: process.env["PATH"] ?? "", HOME: kube.dir, POD_NAMESPACE: "default" },
-        }),
-      );
-    }
-    for (const [at, child] of running.entries()) {
-      await child.until("its webhooks", () => listens(ports[at * 3]!, authority.certificate), 60_000);
-    }
-    const store = await kubeStore(kube.kubeconfig, { clock: systemClock });
-    for (const [at, manager] of managers.entries()) {
-      const upstream = documents(join(modules, manager.module, manager.webhooks));
-      for (const object of patchWebhooks(
-        upstream,
-        manager.prefix,
-        byUrl(ports[at * 3]!, authority.certificate),
-      )) {
-        const kind = webhookKinds.find((each) => each.kind === object.kind);
-        if (kind) await store.create(kind, object);
-      }
-    }
-    await store.close();
-    return { stop };
   } catch (error) {
     await stop();
     throw error;
   }
+  return {
+    logs: () => new Map(running.map(({ one, child }) => [one.metadata.name, child.log])),
+    async remount() {
+      for (const { one, folder } of running) await mount(store, one, folder);
+    },
+    stop,
+  };
 }
 
-function documents(file: string): Resource[] {
-  return parseAllDocuments(readFileSync(file, "utf8"))
-    .map((document) => document.toJS() as Resource | null)
-    .filter((object) => object !== null);
-}
+const containerOf = (one: Deployment) => one.spec.template.spec.containers[0]!;
 
-function listens(port: number, ca: string): Promise<true> {
-  return new Promise((resolve, reject) => {
-    const asked = request(
-      { host: "127.0.0.1", port, path: "/", ca, agent: false, timeout: 2000 },
-      (response) => {
-        response.resume();
-        resolve(true);
-      },
-    );
-    asked.once("timeout", () => asked.destroy(new Error("no answer")));
-    asked.once("error", reject).end();
+/** A flag of a container, moved to where a process finds it. */
+async function start(
+  ask: Asker,
+  kube: Kube,
+  one: Deployment,
+  folder: string,
+  ports: { readonly webhook: number; readonly health: number; readonly diagnostics: number },
+): Promise<Child> {
+  const { image, args = [] } = containerOf(one);
+  const program = programs[imageBaseName(image)];
+  if (!program) throw new Error(`nothing plays the image ${image}`);
+  const own: Readonly<Record<string, string>> = {
+    "--webhook-port": String(ports.webhook),
+    "--webhook-cert-dir": join(folder, "mounted"),
+    "--health-addr": `127.0.0.1:${ports.health}`,
+    "--diagnostics-address": `127.0.0.1:${ports.diagnostics}`,
+  };
+  const moved = args
+    .filter((arg) => arg !== "--leader-elect") // whoever is in no pod does not know where its lease would lie
+    .map((arg) => {
+      const flag = arg.split("=", 1)[0]!;
+      return own[flag] === undefined ? arg : `${flag}=${own[flag]}`;
+    });
+  const kubeconfig = join(folder, "kubeconfig");
+  writeFileSync(kubeconfig, await kubeconfigOf(ask, kube, one), { mode: 0o600 });
+  const env = { PATH: process.env["PATH"] ?? "", HOME: folder, POD_NAMESPACE: one.metadata.namespace ?? "" };
+  return new Child({
+    name: program,
+    dir: folder,
+    program: (await binaries("capi"))(program),
+    args: [...moved, "--leader-elect=false", `--kubeconfig=${kubeconfig}`],
+    env,
   });
+}
+
+/** As its ServiceAccount: what its roles do not say, it may not. */
+async function kubeconfigOf(ask: Asker, kube: Kube, one: Deployment): Promise<string> {
+  const { namespace } = one.metadata;
+  const account = String(one.spec.template.spec["serviceAccountName"]);
+  const { status, body } = await ask(
+    "POST",
+    `/api/v1/namespaces/${namespace}/serviceaccounts/${account}/token`,
+    {
+      apiVersion: "authentication.k8s.io/v1",
+      kind: "TokenRequest",
+      spec: { expirationSeconds: 86_400 },
+    },
+  );
+  if (status !== 201) throw new Error(`a token for ${account}: ${String(body["message"])}`);
+  const { token } = body["status"] as { token: string };
+  const ca = Buffer.from(kube.ca).toString("base64");
+  return JSON.stringify({
+    apiVersion: "v1",
+    kind: "Config",
+    "current-context": "pod",
+    contexts: [{ name: "pod", context: { cluster: "own", user: "pod" } }],
+    clusters: [{ name: "own", cluster: { server: kube.server, "certificate-authority-data": ca } }],
+    users: [{ name: "pod", user: { token } }],
+  });
+}
+
+/** The one Secret that a manager mounts, in the folder that stands for its mount path. */
+async function mount(store: ResourceStore, one: Deployment, folder: string): Promise<void> {
+  const name = one.spec.template.spec.volumes?.find((volume) => volume.secret)?.secret?.secretName;
+  if (!name) return;
+  const object = await store.get(secret, { namespace: one.metadata.namespace ?? "", name });
+  mkdirSync(join(folder, "mounted"), { recursive: true });
+  for (const key of Object.keys(object?.data ?? {})) {
+    writeFileSync(join(folder, "mounted", key), secretText(object, key) ?? "", { mode: 0o600 });
+  }
+}
+
+/** kube-proxy, for the Services that mean this Deployment's pods. */
+async function serve(store: ResourceStore, one: Deployment, port: number): Promise<Server> {
+  const labels = one.spec.template.metadata?.labels ?? {};
+  const found = (await store.list(service, { namespace: one.metadata.namespace ?? "" })).items.find(
+    ({ spec }) =>
+      Object.entries((spec as { selector?: Record<string, string> }).selector ?? { "": "" }).every(
+        ([key, value]) => labels[key] === value,
+      ),
+  );
+  const { clusterIP } = (found?.spec ?? {}) as { clusterIP?: string };
+  if (!clusterIP) throw new Error(`no Service means ${one.metadata.name}`);
+  const server = createServer((near) => {
+    const far = connect(port, "127.0.0.1");
+    near.once("error", () => far.destroy());
+    far.once("error", () => near.destroy());
+    near.pipe(far).pipe(near);
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject).listen(443, clusterIP, () => resolve());
+  });
+  return server;
+}
+
+async function answers(url: string): Promise<true | undefined> {
+  return (await fetch(url)).ok ? true : undefined;
 }
