@@ -3,7 +3,8 @@
 //   F1. The credential goes before anything else is done, and before Cluster API's managers run (I1).
 //   F2. Addresses come before the SPA, and both before any claim is served: what a cluster has is never given to another.
 //   F3. Each act may be done twice, by any process; what is done is seen in the store, not remembered.
-//   F4. A cluster that cannot be recovered does not keep the others from it.
+//   F4. A cluster that cannot be recovered does not keep the others from it; one whose credential cannot be taken keeps the managers
+//       from starting.
 import { Fault, isFault, type Logger } from "#core";
 import { words } from "#proto/render/names.ts";
 import { act, dropCredential, heldText } from "./act-recovery.ts";
@@ -42,11 +43,14 @@ export async function fenceAfterRestore(
     if (!open) await writable();
     open = true;
   };
-  return eachCluster(deps, async (uid) => {
+  const unfenced = new Set<string>();
+  const done = await eachCluster(deps, async (uid) => {
+    unfenced.add(uid);
     const found = await observeCluster(deps, uid, behind, signal);
     const plan = planRecovery(found.seen);
+    if (plan.fence) await dropCredential(deps.store, uid, found); // F1
+    unfenced.delete(uid);
     if (!plan.fence) return "nothing";
-    await dropCredential(deps.store, uid, found); // F1
     switch (plan.recovery.do) {
       case "yield":
       case "bury":
@@ -58,6 +62,14 @@ export async function fenceAfterRestore(
         return "nothing";
     }
   });
+  if (unfenced.size > 0) {
+    const why = done.find(({ clusterUid }) => unfenced.has(clusterUid))?.why;
+    throw new Fault(
+      "Unavailable",
+      `it cannot be made sure that nobody acts on ${[...unfenced].join(", ")}: ${why}`,
+    ); // F4
+  }
+  return done;
 }
 
 /**
