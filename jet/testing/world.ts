@@ -94,6 +94,8 @@ export class World {
   readonly events: ClusterEvent[] = [];
   readonly shelf = memoryEventShelf();
   readonly snapshots = memorySnapshotShelf();
+  /** Copies of clusters' objects; none unless a test brings them. */
+  mirrors: JetDeps["mirrors"];
   asked = 0;
   /** Wraps the gateway's store as Jet sees it; for tests that break it. */
   jetStore: JetDeps["store"] = this.gateway;
@@ -166,6 +168,7 @@ export class World {
       events: this.shelf,
       snapshots: this.snapshots,
       crds: () => [],
+      ...(this.mirrors ? { mirrors: this.mirrors } : {}),
       clock: this.clock,
       log: silentLogger,
       random: this.#random,
