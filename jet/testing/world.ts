@@ -15,6 +15,7 @@ import {
   deployment,
   encode64,
   inClusterIPPool,
+  ipAddress,
   ipAddressClaim,
   machine,
   machineDeployment,
@@ -383,7 +384,7 @@ export class World {
   /** Everything of the cluster that is left on the gateway: "Kind/name". */
   async residue(): Promise<string[]> {
     const left: string[] = [...this.dc.vms.keys()].map((name) => `VM/${name}`);
-    for (const kind of [...clusterApiKinds, spa, secret, ipAddressClaim, inClusterIPPool]) {
+    for (const kind of [...clusterApiKinds, spa, secret, ipAddressClaim, ipAddress, inClusterIPPool]) {
       for (const object of (await this.gateway.list(kind)).items) {
         const { namespace: ns, labels, name } = object.metadata;
         if (ns === "cluster-u1" || labels?.[words.clusterUid] === "u1") left.push(`${kind.kind}/${name}`);
