@@ -8,7 +8,7 @@ import { words } from "#proto/render/names.ts";
 import { connectVsphere } from "#vsphere";
 import { testAccount, testDeps, testSite, until, untilState, type TestSite } from "./site.ts";
 
-describe("a deletion", { timeout: 120_000 }, () => {
+describe("a deletion", { timeout: 180_000 }, () => {
   const end = new AbortController();
   const uids = new Map<string, string>();
   let site: TestSite;
@@ -16,14 +16,16 @@ describe("a deletion", { timeout: 120_000 }, () => {
   beforeAll(async () => {
     site = await testSite(end.signal, { jet: { deadAfter: "2s" } });
     await site.pairUp();
-    for (const name of ["silent", "dark"]) {
-      const small = (text: string) =>
-        text.replaceAll("shop-1", name).replace("size: 3", "size: 1").replace("size: 2", "size: 1");
-      uids.set(name, await site.applySample(small));
-    }
-    for (const uid of uids.values()) await untilState(site.client, uid, "Running");
-  }, 120_000);
-  afterAll(() => site?.close());
+    for (const name of ["silent", "dark"]) await ask(name);
+    for (const uid of uids.values()) await untilState(site.client, uid, "Running", 120_000);
+  }, 180_000);
+  afterAll(() => site?.close(), 60_000);
+
+  async function ask(name: string): Promise<void> {
+    const small = (text: string) =>
+      text.replaceAll("shop-1", name).replace("size: 3", "size: 1").replace("size: 2", "size: 1");
+    uids.set(name, await site.applySample(small));
+  }
 
   const uidOf = (name: string) => uids.get(name) ?? "";
 
@@ -92,5 +94,15 @@ describe("a deletion", { timeout: 120_000 }, () => {
       data: { ...account.data, password },
     }));
     await untilNothingIsLeft("dark");
+  });
+
+  it("that is forced goes on where Cluster API's controllers have stopped, also in the middle of provisioning", async () => {
+    await ask("stuck");
+    const within = { namespace: `cluster-${uidOf("stuck")}` };
+    const claims = async () => (await site.gateway.store.list(ipAddressClaim, within)).items;
+    await until("a machine has its address", async () => (await claims()).some((c) => c.status?.addressRef));
+    site.datacenter.knobs.controllerMs = 3_600_000;
+    await site.client.deleteCluster(uidOf("stuck"), { force: true });
+    await untilNothingIsLeft("stuck");
   });
 });
