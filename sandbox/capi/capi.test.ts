@@ -4,7 +4,6 @@ import {
   getCondition,
   isTrue,
   modify,
-  modifyStatus,
   type Kind,
   type Resource,
   type ResourceStore,

@@ -241,6 +241,9 @@ describe("machines on vcsim", { timeout: 120_000 }, () => {
     } as never);
     const says = () => log("pcg-agent", "default", "pcg-agent");
     await eventually("it works", () => says().includes("works without a line to the plane"));
+    await modify(api, secret, key, (o) => void (o.data = { signingKey: encode64("another") }));
+    const mounted = join(podFolder("pcg-agent", "default"), "mounts/identity/signingKey");
+    await eventually("it finds the new key", () => readFileSync(mounted, "utf8") === "another");
     await api.delete(deployment, key);
   });
 
@@ -314,10 +317,13 @@ const badCluster = () => ({
 const theirWords =
   /spec\.topology: Forbidden: can be set only if the ClusterTopology feature flag is enabled/;
 
+function podFolder(name: string, ns: string): string {
+  return join(dir, "clusters/127.31.0.1_6443/pods", `${ns}_${name}`);
+}
+
 function log(name: string, ns = "capi-system", program = "capi-core"): string {
-  const folder = join(dir, "clusters/127.31.0.1_6443/pods", `${ns}_${name}`);
   try {
-    return readFileSync(join(folder, `${program}.log`), "utf8");
+    return readFileSync(join(podFolder(name, ns), `${program}.log`), "utf8");
   } catch {
     return ""; // not started yet
   }
