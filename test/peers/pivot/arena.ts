@@ -84,13 +84,10 @@ async function allCrds(): Promise<Record<string, unknown>[]> {
   const bundle = await peerBundle();
   const folders = [join(bundle, "crds"), join(moduleFolder(), "cmd/clusterctl/config/crd/bases")];
   const upstream = folders.flatMap((folder) =>
-    readdirSync(folder).flatMap((file) =>
-      parseAllDocuments(readFileSync(join(folder, file), "utf8")).map((each) => each.toJSON() as Crd | null),
-    ),
+    readdirSync(folder).flatMap((file) => crdsIn(readFileSync(join(folder, file), "utf8"))),
   );
   const ours = [inClusterIPPool, spa].map((kind) => crdOf(kind) as unknown as Crd);
-  return [...upstream, ...ours].flatMap((crd) => {
-    if (!crd) return [];
+  return [...upstream, ...ours].map((crd) => {
     const root = /^(clusters|vsphereclusters|inclusterippools)\./.test(crd.metadata.name);
     const labels = {
       ...crd.metadata.labels,
@@ -99,13 +96,22 @@ async function allCrds(): Promise<Record<string, unknown>[]> {
       ...(root ? { "clusterctl.cluster.x-k8s.io/move-hierarchy": "" } : {}),
     };
     const versions = crd.spec.versions.filter((version) => version.storage);
-    return [
-      {
-        ...crd,
-        metadata: { ...crd.metadata, labels },
-        spec: { ...crd.spec, versions, conversion: { strategy: "None" } },
-      },
-    ];
+    return {
+      ...crd,
+      metadata: { ...crd.metadata, labels },
+      spec: { ...crd.spec, versions, conversion: { strategy: "None" } },
+    };
+  });
+}
+
+/** YAML documents, or a list as JSON. */
+function crdsIn(text: string): Crd[] {
+  const values = text.startsWith("---")
+    ? parseAllDocuments(text).map((each) => each.toJSON() as unknown)
+    : [JSON.parse(text) as unknown];
+  return values.flatMap((value) => {
+    if (value === null) return [];
+    return Array.isArray(value) ? (value as Crd[]) : ((value as { items?: Crd[] }).items ?? [value as Crd]);
   });
 }
 
