@@ -16,7 +16,7 @@ export type { ProgramState } from "./supervisor/decide.ts";
 export { bundledProviders } from "./providers/source.ts";
 export { restoreControlPlane, type RestoreOptions } from "./restore.ts";
 export { listSnapshots, type SnapshotInfo } from "./snapshots.ts";
+export { kubeconfigPathIn } from "./layout.ts";
 export { judgeExternal, type Findings, type Need } from "./preflight.ts";
 export { gatewayNeeds, preflightExternal } from "./preflight-reader.ts";
 export { applyOwnCrds, ownCrds } from "./own-crds.ts";
-export { kubeconfigPathIn } from "./layout.ts";

@@ -2,14 +2,13 @@
 import type { Clock, Logger, Resource } from "#core";
 import { KubeClient } from "#core/store/kube/client.ts";
 import { connectionFrom, type KubeAccess } from "#core/store/kube/connection.ts";
-import { globalInClusterIPPool, inClusterIPPool, ownKinds } from "#proto";
+import { ipAddress, ipAddressClaim, ipamKinds, ownKinds } from "#proto";
 import { crdOf } from "#proto/generate-crds.ts";
 import { installCrds } from "./install.ts";
 
 export function ownCrds(): Resource[] {
-  return [...ownKinds, inClusterIPPool, globalInClusterIPPool].map(
-    (kind) => crdOf(kind) as unknown as Resource,
-  );
+  const pools = ipamKinds.filter((kind) => kind !== ipAddress && kind !== ipAddressClaim);
+  return [...ownKinds, ...pools].map((kind) => crdOf(kind) as unknown as Resource);
 }
 
 /** Brings an existing management cluster (mode `external`) to have them. Forbidden where the kubeconfig's user may not. */

@@ -58,7 +58,8 @@ export class Program {
   readonly #options: ProgramOptions;
   readonly #deps: ProgramDeps;
   readonly #log: Logger;
-  readonly #budget = new LineBudget(20, 200);
+  /** What the program says in a debugger's ear, and what everybody reads. */
+  readonly #budgets = { quiet: new LineBudget(20, 200), loud: new LineBudget(0.5, 20) };
   readonly #stopping = new AbortController();
   #life: Life = { kind: "absent" };
   #process: Spawned | undefined;
@@ -229,8 +230,9 @@ export class Program {
     if (this.#tail.length > tailLines) this.#tail.shift();
     // Those that start and those that end complain of whoever is not there yet or no more; if it matters, how it ended is told.
     const quiet = this.#state !== "ready" || this.#stopping.signal.aborted;
-    const may = this.#budget.pass(this.#deps.clock.now());
-    if (may) this.#log[quiet ? "debug" : severity](text, may.dropped > 0 ? { dropped: may.dropped } : {});
+    const level = quiet ? "debug" : severity;
+    const may = this.#budgets[level === "debug" ? "quiet" : "loud"].pass(this.#deps.clock.now());
+    if (may) this.#log[level](text, may.dropped > 0 ? { dropped: may.dropped } : {});
   }
 
   /** Until `ms` are over, the program ends, or it is to be stopped. */

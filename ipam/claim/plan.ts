@@ -64,7 +64,7 @@ function planRelease(seen: ClaimSeen, now: number): Plan<ClaimAction> {
   return doing(...(held ? [{ do: "release address" } as const] : []), { do: "let claim go" });
 }
 
-function planHeld({ claim, place }: ClaimSeen, address: IPAddress): Plan<ClaimAction> {
+function planHeld({ claim }: ClaimSeen, address: IPAddress): Plan<ClaimAction> {
   const { poolRef, claimRef } = address.spec;
   const wanted = claim.spec.poolRef;
   const fits =
@@ -82,8 +82,7 @@ function planHeld({ claim, place }: ClaimSeen, address: IPAddress): Plan<ClaimAc
   const former = claimOwner(address);
   if (isDeleting(address) && former && former.uid !== claim.metadata.uid)
     return doing({ do: "release address" }); // left over from an earlier claim of this name
-  const conditions = [ready("True", "AddressAllocated", `${address.spec.address} from ${poolName(place)}`)];
-  return { actions: isComplete(address, claim) ? [] : [{ do: "adopt address" }], conditions };
+  return { actions: isComplete(address, claim) ? [] : [{ do: "adopt address" }], conditions: [allocated] };
 }
 
 function planAllocation({ place, pool, ranges, offer }: ClaimSeen): Plan<ClaimAction> {
@@ -102,7 +101,7 @@ function planAllocation({ place, pool, ranges, offer }: ClaimSeen): Plan<ClaimAc
   const text = formatAddress(offer.address);
   return {
     actions: [{ do: "allocate address", address: offer.address, text }],
-    conditions: [ready("True", "AddressAllocated", `${text} from ${name}`)],
+    conditions: [allocated],
   };
 }
 
@@ -145,9 +144,8 @@ function waiting(
   reason: "PoolNotReady" | "PoolExhausted" | "AllocationFailed",
   message: string,
 ): Plan<ClaimAction> {
-  return { actions: [], conditions: [ready("False", reason, message)] };
+  return { actions: [], conditions: [{ type: "Ready", status: "False", reason, message }] };
 }
 
-function ready(status: "True" | "False", reason: string, message: string): ConditionDraft {
-  return { type: "Ready", status, reason, message };
-}
+/** Without a message: CAPV repeats what a claim says in the conditions of its VSphereVM. */
+const allocated: ConditionDraft = { type: "Ready", status: "True", reason: "AddressAllocated", message: "" };

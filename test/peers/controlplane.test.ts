@@ -2,6 +2,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { request } from "node:https";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -31,6 +32,14 @@ const configMaps = defineKind({
   hasStatus: false,
 });
 const secrets = defineKind({ group: "", version: "v1", kind: "Secret", plural: "secrets", hasStatus: false });
+const webhookConfigurations = defineKind({
+  group: "admissionregistration.k8s.io",
+  version: "v1",
+  kind: "ValidatingWebhookConfiguration",
+  plural: "validatingwebhookconfigurations",
+  namespaced: false,
+  hasStatus: false,
+});
 const serviceAccounts = defineKind({
   group: "",
   version: "v1",
@@ -296,6 +305,60 @@ describe("a supervisor that is killed", () => {
     second.child.kill("SIGTERM");
     expect(await ended).toBe(0);
     expect(second.programs.filter(({ pid }) => isAlive(pid))).toEqual([]);
+  }, 180_000);
+});
+
+describe("a start that finds things changed", () => {
+  it("takes other ports, writes them everywhere, and clears an earlier bundle's webhooks away", async () => {
+    const dataDir = join(dir, "changed");
+    const old = { namespace: "default", name: "old" };
+    const options = { dataDir, bundle, fsync: false };
+    const first = await startControlPlane(options, deps, never);
+    const before = await kubeStore(first.kubeconfig, { clock: systemClock });
+    await before.create(clusters("v1beta2"), {
+      metadata: old,
+      spec: {
+        paused: true,
+        infrastructureRef: {
+          apiGroup: "infrastructure.cluster.x-k8s.io",
+          kind: "VSphereCluster",
+          name: "old",
+        },
+      },
+    });
+    await before.create(webhookConfigurations, {
+      metadata: {
+        name: "of-an-earlier-bundle",
+        labels: { "app.kubernetes.io/managed-by": "pcg-controlplane" },
+      },
+    });
+    await before.create(webhookConfigurations, { metadata: { name: "of-somebody-else" } });
+    await before.close();
+    await first.close();
+
+    const ports = JSON.parse(readFileSync(join(dataDir, "ports.json"), "utf8")) as Record<string, number>;
+    const strangers = ["kube-apiserver", "capi-core.webhook"].map((name) => {
+      const server = createServer().listen(ports[name], "127.0.0.1");
+      return server;
+    });
+    await Promise.all(strangers.map((server) => new Promise((resolve) => server.once("listening", resolve))));
+    const second = await startControlPlane(options, deps, never);
+    const after = await kubeStore(second.kubeconfig, { clock: systemClock });
+    try {
+      expect(second.server).not.toBe(first.server);
+      expect(readFileSync(second.kubeconfigPath, "utf8")).toBe(second.kubeconfig);
+      expect(await after.get(clusters("v1beta1"), old)).toMatchObject({
+        spec: { infrastructureRef: { apiVersion: "infrastructure.cluster.x-k8s.io/v1beta2" } },
+      });
+      const names = (await after.list(webhookConfigurations)).items.map(({ metadata }) => metadata.name);
+      expect(names).toContain("of-somebody-else");
+      expect(names).toContain("capi-validating-webhook-configuration");
+      expect(names).not.toContain("of-an-earlier-bundle");
+    } finally {
+      await after.close();
+      await second.close();
+      for (const server of strangers) server.close();
+    }
   }, 180_000);
 });
 
