@@ -9,7 +9,14 @@ import { Fault, isFault, type Logger } from "#core";
 import { words } from "#proto/render/names.ts";
 import { act, dropCredential, heldText } from "./act-recovery.ts";
 import { isBehind, tick, type LineageShelf } from "./lineage.ts";
-import { knownClusters, observeCluster, type Found, type RecoveryObserver } from "./observe-recovery.ts";
+import {
+  knownClusters,
+  observeCluster,
+  takeInventory,
+  type Inventory,
+  type Found,
+  type RecoveryObserver,
+} from "./observe-recovery.ts";
 import { planRecovery, type Recovery, type RecoveryPlan } from "./plan-recovery.ts";
 
 export interface RecoveryDeps extends RecoveryObserver {
@@ -44,9 +51,10 @@ export async function fenceAfterRestore(
     open = true;
   };
   const unfenced = new Set<string>();
+  const inventory = await takeInventory(deps.store);
   const done = await eachCluster(deps, async (uid) => {
     unfenced.add(uid);
-    const found = await observeCluster(deps, uid, behind, signal);
+    const found = await observeCluster(deps, uid, behind, signal, inventory);
     const plan = planRecovery(found.seen);
     if (plan.fence) await dropCredential(deps.store, uid, found); // F1
     unfenced.delete(uid);
@@ -83,7 +91,8 @@ export async function recoverClusters(
   const system = systemNamespaceOf(deps);
   const behind = await isBehind(deps.store, deps.lineage, system);
   if (behind) deps.log.warn("the store is older than what this gateway did: it was restored, or lost");
-  const done = await eachCluster(deps, (uid) => recoverCluster(deps, uid, behind, signal));
+  const inventory = await takeInventory(deps.store);
+  const done = await eachCluster(deps, (uid) => recoverCluster(deps, uid, behind, signal, inventory));
   await tick(deps.store, deps.lineage, system);
   return done;
 }
@@ -94,10 +103,12 @@ export async function recoverCluster(
   uid: string,
   behind: boolean,
   signal: AbortSignal,
+  /** For the first look. */
+  inventory?: Inventory,
 ): Promise<Recovery["do"]> {
   let did: Recovery["do"] = "nothing";
   for (let round = 0; round < 5; round++) {
-    const found = await observeCluster(deps, uid, behind, signal);
+    const found = await observeCluster(deps, uid, behind, signal, round === 0 ? inventory : undefined);
     const plan = planRecovery(found.seen);
     if (plan.fence) await dropCredential(deps.store, uid, found);
     if (plan.recovery.do === "nothing" || isHeldSo(found, plan)) return did;
