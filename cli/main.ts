@@ -214,6 +214,40 @@ program
     },
   );
 
+const pivot = program
+  .command("cluster")
+  .description("what a person may say about one cluster")
+  .command("pivot")
+  .description("the hand-over of a cluster's management: where it stands, back, onwards");
+pivot
+  .command("status <cluster>")
+  .description("where it stands, what it waits for, and whether it can be taken back")
+  .option(...outputFlag)
+  .option(...contextFlag)
+  .action(async (cluster: string, options: { output: never; context?: string }) => {
+    const { pivotStatus } = await import("./commands/pivot.ts");
+    await pivotStatus(world, cluster, { ...options, context: options.context ?? context() });
+  });
+pivot
+  .command("rollback <cluster>")
+  .description("take it back where it is not decided yet, and begin no other until `resume`")
+  .option(...contextFlag)
+  .action(async (cluster: string, options: { context?: string }) => {
+    const { pivotRollBack } = await import("./commands/pivot.ts");
+    await pivotRollBack(world, cluster, { context: options.context ?? context() });
+  });
+pivot
+  .command("resume <cluster>")
+  .description(
+    "go on: after a rollback, or after the watch has paused the new side and you have looked at it",
+  )
+  .option("--source-lost", "the old side is gone for good and its credential is worthless: go on without it")
+  .option(...contextFlag)
+  .action(async (cluster: string, options: { context?: string; sourceLost?: boolean }) => {
+    const { pivotResume } = await import("./commands/pivot.ts");
+    await pivotResume(world, cluster, { ...options, context: options.context ?? context() });
+  });
+
 program
   .command("status")
   .description("how the gateway is, and what it works on")

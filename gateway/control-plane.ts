@@ -14,7 +14,7 @@ import {
 } from "#controlplane";
 import type { Gateway } from "#proto";
 import type { Ending } from "./closer.ts";
-import { establishCrds, managementCrds } from "./crds.ts";
+import { establish, managementKinds } from "./crds.ts";
 import { pemFile } from "./files.ts";
 import type { GatewayOptions } from "./options.ts";
 import type { GatewayDeps } from "./wiring.ts";
@@ -66,7 +66,7 @@ export async function openManagementApi(
         ),
       );
       const store = ending.own(await kubeStore(running.kubeconfig, { clock }));
-      await establishCrds(store, managementCrds(), clock, ending.signal);
+      await establish(store, managementKinds, clock, ending.signal);
       return { store, controlPlane: running, bundle };
     }
     case "external": {
@@ -75,7 +75,7 @@ export async function openManagementApi(
         "controlPlane.kubeconfig",
       );
       const store = ending.own(await kubeStore(kubeconfig, { clock }));
-      await establishCrds(store, managementCrds(), clock, ending.signal);
+      await establish(store, managementKinds, clock, ending.signal);
       if (controlPlane.programs === undefined) return { store };
       return { store, bundle: await openBundle(controlPlane.programs) };
     }

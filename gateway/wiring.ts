@@ -23,7 +23,16 @@ import { keyFileSeal } from "#core/store/seal.ts";
 import { kubeStore } from "#core/store/kube-store.ts";
 import { bundledProviders } from "#controlplane";
 import { ipamControllers, poolRoom } from "#ipam";
-import { eventMigration, makeJet, sqliteEventShelf, type Mirrors, type Pools, type StoredEvent } from "#jet";
+import {
+  eventMigration,
+  makeJet,
+  snapshotMigration,
+  sqliteEventShelf,
+  sqliteSnapshotShelf,
+  type Mirrors,
+  type Pools,
+  type StoredEvent,
+} from "#jet";
 import { desiredClusterTopic, mirrorTopic } from "#proto";
 import type { Link } from "#tunnel";
 import { pair, validity, type Identity } from "#tunnel/identity/index.ts";
@@ -92,7 +101,7 @@ export async function startGateway(
     const seal = await keyFileSeal(join(dataDir, "key"));
     const database = ending.own(
       await openDatabase(join(dataDir, "gateway.db"), {
-        migrations: [eventMigration, mirrorMigration, lineageMigration],
+        migrations: [eventMigration, mirrorMigration, lineageMigration, snapshotMigration],
       }),
     );
     const mirrors = await mirrorDesk({
@@ -148,6 +157,7 @@ export async function startGateway(
         workloads: { connect: (kubeconfig) => kubeStore(kubeconfig, { clock }) },
         outlet,
         events: sqliteEventShelf(database),
+        snapshots: sqliteSnapshotShelf(database, seal),
         crds: crdObjects,
         ...(management.bundle ? { providers: bundledProviders(management.bundle.providers, clock) } : {}),
         mirrors: mirrors.shelf,

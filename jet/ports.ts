@@ -3,6 +3,7 @@ import type { Clock, Logger, OwnedStore, Problem, Resource, ResourceStore, Secre
 import type { ClusterEvent, ClusterStatus, DesiredState, Placement, SpaSpec } from "#proto";
 import type { PoolRef } from "#proto/render/addresses.ts";
 import type { EventShelf } from "./events.ts";
+import type { SnapshotShelf } from "./pivot/snapshot.ts";
 
 /** A VM as a census sees it. */
 export interface VmFacts {
@@ -192,6 +193,7 @@ export interface JetDeps {
   ) => Promise<boolean>;
   readonly outlet: Outlet;
   readonly events: EventShelf;
+  readonly snapshots: SnapshotShelf;
   /** The CustomResourceDefinitions to install in a workload cluster, besides those that the providers bring. */
   readonly crds: () => readonly Resource[];
   /** Absent: plain Deployments with `options.images`, as the sandbox plays them. */
@@ -219,6 +221,8 @@ export interface JetOptions {
   readonly quietMs?: number;
   /** How long a pivot is watched after the hand-over, milliseconds; 5000 unless told. */
   readonly watchMs?: number;
+  /** How long the new side may be silent before an undecided pivot is taken back, milliseconds; 10 min unless told. */
+  readonly lostMs?: number;
   /** The first wait after a failure and the longest one, milliseconds; 5 s and 5 min unless told. */
   readonly backoff?: { readonly baseMs: number; readonly capMs: number };
   /** How long a cluster's API (and, with deletePolicy Force, vCenter) must be silent before its deletion goes on without it; 15 min unless told. */

@@ -248,14 +248,7 @@ export function desiredCluster(
     enrolmentToken?: string | undefined;
   },
 ): DesiredCluster {
-  const {
-    gatewayUid,
-    counter,
-    action,
-    pivoted,
-    deletePolicy = spec.deletePolicy,
-    enrolmentToken,
-  } = change;
+  const { gatewayUid, counter, action, pivoted, deletePolicy = spec.deletePolicy, enrolmentToken } = change;
   const agent = spec.agent && { ...spec.agent, ...(enrolmentToken ? { enrolmentToken } : {}) };
   return {
     clusterUid: spec.clusterUid,

@@ -19,7 +19,7 @@ import { keptKubeconfigName, type SpaSeen } from "./seen.ts";
 import type { JetDeps } from "../ports.ts";
 import type { SpaAction } from "./action.ts";
 import { type Actor, workloadOf, Waiting } from "./actor.ts";
-import { pivot, rollBack } from "./act-pivot.ts";
+import { pivot, resumePivot, rollBack } from "./act-pivot.ts";
 import { wake, fence, forgetObjects, pause, destroy, sayDeleted } from "./act-delete.ts";
 
 export async function actSpa(
@@ -39,6 +39,7 @@ export async function actSpa(
       );
       return;
     case "remove finalizer":
+      await deps.snapshots.drop(names.uid);
       await ensureDeleted(store, spa, { ...here, name: seen.spa.metadata.name });
       await editSpa(store, seen, (object) =>
         finalizers(
@@ -86,6 +87,8 @@ export async function actSpa(
       return pivot(actor, seen, action.direction, signal);
     case "roll back":
       return rollBack(actor, seen, signal);
+    case "resume pivot":
+      return resumePivot(actor, seen, signal);
     case "wake":
       return wake(store, seen);
     case "pause":

@@ -26,6 +26,7 @@ export type SpaAction =
   | { readonly do: "deliver"; readonly desired: DesiredState; readonly counter: number }
   | { readonly do: "pivot"; readonly direction: "ToWorkload" | "ToGateway" }
   | { readonly do: "roll back" }
+  | { readonly do: "resume pivot" }
   /** Wakes the Cluster on the gateway, with the credential in place. */
   | { readonly do: "wake" }
   | { readonly do: "pause" }

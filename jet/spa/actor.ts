@@ -14,6 +14,7 @@ export interface Actor {
   readonly trust: (clusterUid: string) => AgentTrust;
   readonly quietMs: number;
   readonly watchMs: number;
+  readonly lostMs: number;
 }
 
 /** Thrown by an action that must wait for something else; not a failure of ours. */

@@ -76,6 +76,7 @@ export function spaController(deps: JetDeps, options: JetOptions, events: EventR
     trust: options.agentTrust ?? (() => ({})),
     quietMs: options.quietMs ?? 2_000,
     watchMs: options.watchMs ?? 5_000,
+    lostMs: options.lostMs ?? 10 * 60_000,
   };
   const deadAfterMs = options.deadAfterMs ?? 15 * 60_000;
 

@@ -17,7 +17,7 @@ import { orphanParts } from "./deletion/orphan.ts";
 import { elapsed, type DeletionOptions, type DeletionView, type Open, type Part } from "./deletion/part.ts";
 import type { SpaPlan } from "./plan.ts";
 import type { SpaSeen } from "./seen.ts";
-import { gatewayUpkeep } from "./upkeep.ts";
+import { gatewayUpkeep, heardCommand } from "./upkeep.ts";
 
 export type { DeletionOptions } from "./deletion/part.ts";
 
@@ -93,7 +93,7 @@ function planOf(seen: SpaSeen, view: DeletionView, { open, standings }: Walked):
   const onGateway = seen.side === "gateway" && isSettled(seen.spa.status?.pivot);
   const upkeep = view.memory.way === "Graceful" ? gatewayUpkeep(seen) : [];
   return {
-    actions: [...upkeep, ...(open?.actions ?? [])],
+    actions: [...heardCommand(seen), ...upkeep, ...(open?.actions ?? [])],
     conditions: [blockedCondition(open)],
     standings: all,
     state: "Deleting",

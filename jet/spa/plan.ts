@@ -8,8 +8,10 @@
 //   L2. The four kinds are written before the Cluster, which comes last: Cluster API then finds all it refers to at its first look,
 //       and not at its next pass 30 s later.
 //   L3. Once a cluster has objects, its wish is not judged again: what exists is Cluster API's to drive.
+//   L4. A pivot under way is seen through: what led to it is not judged again, so that it says itself what a silent side means.
 import type { ConditionDraft } from "#core";
 import type { ClusterState, DeletionMemory, MachineStatus } from "#proto";
+import { isSettled } from "../pivot/journal.ts";
 import { milestoneKeys, type MilestoneKey, type Standing, type Trouble } from "../milestones.ts";
 import type { Resolved } from "../render/cluster.ts";
 import type { SpaSeen } from "./seen.ts";
@@ -20,7 +22,14 @@ import { infrastructure, firstNode, kubeconfig } from "./stages/build.ts";
 import { install, zones, pivot, deliver, controlPlaneNodes, workerNodes } from "./stages/handover.ts";
 import { adoptionSettled } from "./held.ts";
 import { mirrorActions } from "../mirror/due.ts";
-import { gatewayUpkeep, installUpkeep, upkeepActions, healthCondition, machinesSeen } from "./upkeep.ts";
+import {
+  gatewayUpkeep,
+  heardCommand,
+  installUpkeep,
+  upkeepActions,
+  healthCondition,
+  machinesSeen,
+} from "./upkeep.ts";
 import { resolvedEndpoint, templateSeen } from "./rendered.ts";
 
 export interface SpaPlan {
@@ -60,6 +69,15 @@ const parts: readonly Part[] = [
   { milestone: "WorkerNodeAdditionDone", look: workerNodes },
 ];
 
+const beforePivot: ReadonlySet<MilestoneKey> = new Set(
+  parts
+    .slice(
+      0,
+      parts.findIndex((part) => part.milestone === "PivotCompleted"),
+    )
+    .map((part) => part.milestone),
+);
+
 /** The way up: from a wish to a running cluster. */
 export function planCluster(seen: SpaSeen, options: PlanOptions): SpaPlan {
   if (isSilentlyRunning(seen)) return standStill(seen, options);
@@ -68,8 +86,13 @@ export function planCluster(seen: SpaSeen, options: PlanOptions): SpaPlan {
   const actions: SpaAction[] = [];
   let open: (Stage & { kind: "open" }) | undefined;
   let at: MilestoneKey | undefined;
+  const passed = isSettled(seen.spa.status?.pivot) ? new Set<MilestoneKey>() : beforePivot; // L4
   for (const { milestone, look } of parts) {
     if (open) break;
+    if (passed.has(milestone)) {
+      standings[milestone] = { state: "Done" };
+      continue;
+    }
     at = milestone;
     const stage = look(seen, options);
     conditions.push(...(stage.conditions ?? []));
@@ -89,6 +112,7 @@ export function planCluster(seen: SpaSeen, options: PlanOptions): SpaPlan {
   for (const key of milestoneKeys) standings[key] ??= unseen(seen, key);
   const reserved = standings.CloudInfrastructureReady?.state === "Done";
   const upkeep = [
+    ...heardCommand(seen),
     ...gatewayUpkeep(seen),
     ...(reserved ? upkeepActions(seen) : []),
     ...mirrorActions(seen, options.now),

@@ -18,7 +18,7 @@ import {
   type Standing,
   type Trouble,
 } from "../milestones.ts";
-import { activeSide, isSettled, type PivotJournal } from "../pivot/journal.ts";
+import { activeSide, isSettled, ways, type PivotJournal } from "../pivot/journal.ts";
 import type { JetDeps } from "../ports.ts";
 import { Hindered, Waiting } from "./actor.ts";
 import type { SpaSeen } from "./seen.ts";
@@ -147,8 +147,7 @@ function withTrouble(
   { lastError: _, ...journal }: PivotJournal,
   milestones: readonly Milestone[],
 ): PivotJournal {
-  const key = journal.direction === "ToWorkload" ? "PivotCompleted" : "ManagementReturned";
-  const milestone = milestones.find((m) => m.key === key);
+  const milestone = milestones.find((m) => m.key === ways[journal.direction].milestone);
   if (!milestone?.lastError || isSettled(journal)) return journal;
   return { ...journal, attempts: Math.max(milestone.attempt, 1), lastError: milestone.lastError.message };
 }

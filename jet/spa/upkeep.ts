@@ -3,6 +3,7 @@ import type { ConditionDraft } from "#core";
 import { inClusterIPPool, secret, type MachineStatus, type SecretObject, type SpectroCluster } from "#proto";
 import { machineStatuses } from "#proto/render/machines.ts";
 import { includes } from "#proto/render/shape.ts";
+import { commandOf } from "../pivot/command.ts";
 import { isSettled } from "../pivot/journal.ts";
 import type { SpaSeen } from "./seen.ts";
 import { type SpaAction, apply, keep } from "./action.ts";
@@ -26,6 +27,12 @@ function staleEtcd(seen: SpaSeen, have: readonly SecretObject[]) {
   return etcdSecretsOf(seen).filter((wanted) =>
     have.some((one) => one.metadata.name === wanted.metadata.name && !includes(one.data, wanted.data)),
   );
+}
+
+/** A person's word to the pivot, heard once. "rollback" holds for as long as it stands: the pivot's stage heeds it. */
+export function heardCommand(seen: SpaSeen): SpaAction[] {
+  const said = commandOf(seen.spa);
+  return said === "resume" || said === "resume-without-source" ? [{ do: "resume pivot" }] : [];
 }
 
 /** Things that follow the wish without being a milestone: a changed password, a larger pool. */

@@ -30,7 +30,14 @@ import {
 import { words } from "#proto/render/names.ts";
 import { machineStatuses } from "#proto/render/machines.ts";
 import type { z } from "zod";
-import { acceptDesired, makeJet, memoryEventShelf, type Cloud, type JetDeps } from "../index.ts";
+import {
+  acceptDesired,
+  makeJet,
+  memoryEventShelf,
+  memorySnapshotShelf,
+  type Cloud,
+  type JetDeps,
+} from "../index.ts";
 import { modify } from "../ensure.ts";
 import { readDecision } from "../pivot/decision.ts";
 import { providerNamespace } from "../providers.ts";
@@ -86,6 +93,7 @@ export class World {
   readonly statuses: ClusterStatus[] = [];
   readonly events: ClusterEvent[] = [];
   readonly shelf = memoryEventShelf();
+  readonly snapshots = memorySnapshotShelf();
   asked = 0;
   /** Wraps the gateway's store as Jet sees it; for tests that break it. */
   jetStore: JetDeps["store"] = this.gateway;
@@ -156,6 +164,7 @@ export class World {
         },
       },
       events: this.shelf,
+      snapshots: this.snapshots,
       crds: () => [],
       clock: this.clock,
       log: silentLogger,

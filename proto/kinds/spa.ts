@@ -269,6 +269,8 @@ export const deletionSchema = z.object({
   provedAt: z.string().optional(),
 });
 export type DeletionMemory = z.infer<typeof deletionSchema>;
+/** How many of something, and one hash over all of them. */
+const tallySchema = z.object({ count: z.number().int(), digest: z.string() });
 
 export const spaStatusSchema = z.object({
   state: z.enum(clusterStates).optional(),
@@ -276,7 +278,8 @@ export const spaStatusSchema = z.object({
   milestones: z.array(milestoneSchema).optional(),
   pivot: z
     .object({
-      direction: z.enum(["ToWorkload", "ToGateway"]),
+      /** ToPeer: to another gateway. */
+      direction: z.enum(["ToWorkload", "ToGateway", "ToPeer"]),
       id: z.string(),
       epoch: z.number().int(),
       step: z.string(),
@@ -287,6 +290,20 @@ export const spaStatusSchema = z.object({
       lastError: z.string().optional(),
       sourceFenced: z.boolean().optional(),
       committedAt: z.string().optional(),
+      /** Counts the moves of this journal: whoever read an earlier one may not write. */
+      turn: z.number().int().optional(),
+      /** Counts the snapshots taken. */
+      round: z.number().int().optional(),
+      /** What there was when the snapshot was taken; the watch compares it. */
+      census: z.object({ machines: tallySchema, vms: tallySchema, addresses: tallySchema }).optional(),
+      /** References to owners that do not move, which the copies therefore lack. */
+      dropped: z.array(z.string()).optional(),
+      /** Why the watch paused the new side again; a person must look. */
+      tripped: z.string().optional(),
+      /** A person took what the watch had found for right. */
+      accepted: z.boolean().optional(),
+      /** A person vouches that the source is gone for good and its credential worthless. */
+      sourceLost: z.boolean().optional(),
     })
     .optional(),
   activeSide: z.object({ side: z.enum(["gateway", "workload", "none"]), epoch: z.number().int() }).optional(),

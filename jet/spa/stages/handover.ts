@@ -2,7 +2,8 @@
 import { conditionsOf, type MachineStatus } from "#proto";
 import { zoneObjects } from "#proto/render/zones.ts";
 import { withAdvice } from "../../advice.ts";
-import { isSettled, stepText } from "../../pivot/journal.ts";
+import { commandOf } from "../../pivot/command.ts";
+import { isBeforeDecision, isSettled, stepText } from "../../pivot/journal.ts";
 import { deploymentKeys, isAvailable } from "../../providers.ts";
 import type { SpaSeen } from "../seen.ts";
 import { type PlanOptions, type Stage, condition, isAnnounced, silence } from "../stage.ts";
@@ -91,6 +92,14 @@ export function pivot(seen: SpaSeen): Stage {
     return { kind: "done", conditions: [condition(type, "True", "Completed", `epoch ${journal.epoch}`)] };
   }
   const underWay = journal && !isSettled(journal) ? journal : undefined;
+  if (commandOf(seen.spa) === "rollback" && (!underWay || isBeforeDecision(underWay))) {
+    const message = "taken back by a person; to begin again: pcg cluster pivot resume";
+    return {
+      kind: "open",
+      conditions: [condition(type, "False", underWay ? "RollBack" : "HeldBack", message)],
+      actions: underWay ? [{ do: "roll back" }] : [],
+    };
+  }
   const text = underWay ? stepText(underWay) : "";
   return {
     kind: "open",
