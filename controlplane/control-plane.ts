@@ -4,6 +4,7 @@
 //   G2. Each program starts when what it needs is ready: etcd, the API server, CRDs, then the rest at once.
 //   G3. Its address stays the same from start to start, as long as nobody else takes the port.
 //   G4. close() ends everything in the reverse order, within five seconds. Twice is once.
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { Fault, onAbort, type Clock, type Logger } from "#core";
 import { KubeClient } from "#core/store/kube/client.ts";
@@ -13,17 +14,16 @@ import { settleCertificates, type Certificates } from "./certificates.ts";
 import { etcdAt } from "./etcd.ts";
 import { writeDurably } from "./files.ts";
 import { keepHouse, relieve } from "./housekeeping.ts";
-import { install, installationOf } from "./install.ts";
+import { install, installationOf, takeWebhooksOff } from "./install.ts";
 import { fileKubeconfig, inlineKubeconfig } from "./kubeconfig.ts";
 import { settleFolders, type Layout } from "./layout.ts";
 import { takeLock } from "./lock.ts";
 import { endOrphans } from "./orphans.ts";
-import { ownCrds } from "./own-crds.ts";
 import { settlePorts, type Ports } from "./ports.ts";
 import { probe } from "./probe.ts";
 import { credentialsOf, kubeconfigOf, recipesOf, runningNames, type RunningName } from "./recipes.ts";
 import { expectData, finishRestore } from "./restore.ts";
-import { takeIfDue, takeSnapshot, untilDue, type SnapshotInfo } from "./snapshots.ts";
+import { listSnapshots, takeIfDue, takeSnapshot, untilDue, type SnapshotInfo } from "./snapshots.ts";
 import { spawnProgram, type Spawn } from "./supervisor/process.ts";
 import { Program, type ProgramStatus } from "./supervisor/program.ts";
 
@@ -37,12 +37,24 @@ export interface ControlPlaneOptions {
   readonly fsync?: boolean;
   /** How long the start may take in all, milliseconds; 3 minutes unless told. */
   readonly startMs?: number;
+  /**
+   * Called when the API answers and before Cluster API's managers run: what a restored etcd brought back and must not act is taken away
+   * here. Nobody answers for webhooks yet: `withoutWebhooks` takes them off, and they come back with what is installed afterwards.
+   */
+  readonly beforeManagers?: (api: EarlyApi, signal: AbortSignal) => Promise<void>;
   /** How long to wait for another process to let go of the data directory, milliseconds; 10 s unless told. */
   readonly lockMs?: number;
   /** Every half an hour, ten of them kept, unless told. */
   readonly snapshots?: { readonly everyMs: number; readonly keep: number };
   /** How large etcd's file may become; 4 GiB unless told. */
   readonly quotaBytes?: number;
+}
+
+/** The API while nothing but etcd and itself runs. CRDs are those of the last run; an empty etcd has none. */
+export interface EarlyApi {
+  /** The administrator's. Secret. */
+  readonly kubeconfig: string;
+  withoutWebhooks(): Promise<void>;
 }
 
 export interface ControlPlaneDeps {
@@ -115,7 +127,9 @@ export async function startControlPlane(
         const client = new KubeClient(await connectionFrom(kubeconfig), deps.clock, 30_000);
         const others = runningNames.slice(2);
         try {
-          const wanted = installationOf(options.bundle, ports, certificates.ca, ownCrds());
+          const withoutWebhooks = () => takeWebhooksOff({ client, log: deps.log }, inTime);
+          await options.beforeManagers?.({ kubeconfig, withoutWebhooks }, inTime);
+          const wanted = installationOf(options.bundle, ports, certificates.ca);
           await install(wanted, { client, clock: deps.clock, log: deps.log }, inTime);
         } finally {
           await client.close();
@@ -158,6 +172,27 @@ export async function startControlPlane(
     await close();
     throw Fault.from(error, "starting the control plane");
   }
+}
+
+/**
+ * Takes a snapshot of a control plane that another process runs, as its `snapshot()` would. Unavailable when none runs in this folder.
+ */
+export async function snapshotControlPlane(
+  { dataDir, keep = 10 }: { readonly dataDir: string; readonly keep?: number },
+  { clock, log }: Pick<ControlPlaneDeps, "clock" | "log">,
+  signal: AbortSignal,
+): Promise<SnapshotInfo> {
+  const layout = await settleFolders(dataDir);
+  if (!existsSync(layout.etcdHttpSocket)) {
+    throw new Fault("Unavailable", `no control plane runs in ${dataDir}: start the gateway first`);
+  }
+  const etcd = etcdAt(layout.etcdHttpSocket);
+  return takeSnapshot({ folder: layout.snapshots, keep }, { etcd, clock, log }, signal);
+}
+
+/** The snapshots of a control plane, the newest first. */
+export async function snapshotsOf(dataDir: string): Promise<SnapshotInfo[]> {
+  return listSnapshots((await settleFolders(dataDir)).snapshots);
 }
 
 async function writeKubeconfigs(

@@ -23,19 +23,13 @@ export interface Installation {
 const fieldManager = "pcg-controlplane";
 const managedBy = { "app.kubernetes.io/managed-by": fieldManager };
 
-/** What must be there for managers that run as processes beside the API server, and for the gateway (`own`). Pure. */
-export function installationOf(
-  bundle: Bundle,
-  ports: Ports,
-  ca: string,
-  own: readonly Resource[],
-): Installation {
+/** What must be there for managers that run as processes beside the API server. Pure. */
+export function installationOf(bundle: Bundle, ports: Ports, ca: string): Installation {
   const toClientConfig = (provider: ProviderName) =>
     byUrl(ports[`${providers[provider].program}.webhook` as PortName], ca);
-  const theirs = providerNames.flatMap((provider) =>
+  const crds = providerNames.flatMap((provider) =>
     bundle.providers[provider].crds.map((crd) => patchCrd(crd, toClientConfig(provider))),
   );
-  const crds = [...theirs, ...own];
   const webhooks = providerNames.flatMap((provider) => {
     const { prefix, label } = providers[provider];
     return patchWebhooks(bundle.providers[provider].webhooks, prefix, toClientConfig(provider)).map(
@@ -175,7 +169,7 @@ const plurals: Readonly<Record<string, string>> = {
 /** N3 */
 async function prune(
   wanted: readonly Resource[],
-  { client, log }: InstallDeps,
+  { client, log }: Pick<InstallDeps, "client" | "log">,
   signal: AbortSignal,
 ): Promise<void> {
   for (const [kind, plural] of Object.entries(webhookPlurals)) {
@@ -185,11 +179,21 @@ async function prune(
     const { items } = list as { items: readonly Resource[] };
     const keep = new Set(wanted.filter((each) => each.kind === kind).map((each) => each.metadata.name));
     for (const { metadata } of items.filter((each) => !keep.has(each.metadata.name))) {
-      log.info("removing a webhook configuration of an earlier bundle", { kind, name: metadata.name });
+      log.info("removing a webhook configuration", { kind, name: metadata.name });
       const doing = `deleting ${kind} ${metadata.name}`;
       await client.fetch({ method: "DELETE", path: `${path}/${metadata.name}`, doing, signal });
     }
   }
+}
+
+/** Takes all our webhook configurations away, and the note that they are there: the next `install` brings them back. */
+export async function takeWebhooksOff(
+  { client, log }: Pick<InstallDeps, "client" | "log">,
+  signal: AbortSignal,
+): Promise<void> {
+  const path = `/api/v1/namespaces/kube-system/configmaps/${recordName}`;
+  await client.ask({ method: "DELETE", path, doing: "forgetting what is installed", signal });
+  await prune([], { client, log }, signal);
 }
 
 function pathOf({ kind, apiVersion, metadata: { name, namespace } }: Resource): string {

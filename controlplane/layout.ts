@@ -58,6 +58,11 @@ export function layoutOf(dataDir: string): Layout {
   return layout;
 }
 
+/** Where the administrator's kubeconfig is, for whoever runs nothing here. */
+export function kubeconfigPathIn(dataDir: string): string {
+  return layoutOf(dataDir).adminKubeconfig;
+}
+
 /** The folders of a data directory, made where they are missing, readable by their owner alone. */
 export async function settleFolders(dataDir: string): Promise<Layout> {
   await mkdir(dataDir, { recursive: true, mode: 0o700 });

@@ -262,6 +262,22 @@ test("deletion is asked of gateway and agent; when the gateway says Deleted the 
   expect(await failure(t.client.cluster(uid))).toMatchObject({ code: "NotFound" });
 });
 
+test("a deletion may be forced, at once or later; the cluster is not forgotten before its gateway is done", async () => {
+  const uid = await t.client.createCluster(sampleEntity());
+  await t.client.deleteCluster(uid);
+  expect(sentTo("gateway").at(-1)).toMatchObject({ counter: 2, spec: { deletePolicy: "Graceful" } });
+  await t.client.deleteCluster(uid, { force: true });
+  await t.client.deleteCluster(uid, { force: true });
+  await t.client.deleteCluster(uid);
+  expect(sentTo("gateway").at(-1)).toMatchObject({
+    counter: 3,
+    spec: { action: "Delete", deletePolicy: "Force" },
+  });
+  expect((await t.client.clusterStatus(uid)).state).toBe("Deleting");
+  await t.hub.say(gateway, "status.cluster", status(uid, "Deleted"));
+  expect((await t.client.clusterStatus(uid)).state).toBe("Deleted");
+});
+
 test("a gateway that says Deleted of a cluster nobody deleted does not make it vanish", async () => {
   const uid = await t.client.createCluster(sampleEntity());
   await t.hub.say(gateway, "status.cluster", status(uid, "Deleted"));

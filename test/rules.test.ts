@@ -19,7 +19,18 @@ const mayImport: Record<string, readonly string[]> = {
   sandbox: [...middle, "vsphere", "ipam"],
   gateway: [...middle, "ipam", "tunnel", "vsphere", "jet", "controlplane", "agent"],
   plane: [...middle, "tunnel"],
-  cli: [...middle, "ipam", "tunnel", "vsphere", "jet", "controlplane", "agent", "gateway", "plane", "sandbox"],
+  cli: [
+    ...middle,
+    "ipam",
+    "tunnel",
+    "vsphere",
+    "jet",
+    "controlplane",
+    "agent",
+    "gateway",
+    "plane",
+    "sandbox",
+  ],
 };
 
 interface Source {

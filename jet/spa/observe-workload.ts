@@ -1,7 +1,6 @@
 // What the workload cluster's own API says, if it answers at all.
 import { Fault, isFault, type OwnedStore } from "#core";
 import {
-  customResourceDefinition,
   deployment,
   inClusterIPPool,
   namespace,
@@ -13,7 +12,8 @@ import {
 } from "#proto";
 import type { ClusterNames } from "#proto/render/names.ts";
 import type { JetDeps } from "../ports.ts";
-import { deploymentKeys } from "../providers.ts";
+import { isSettled } from "../pivot/journal.ts";
+import { deploymentKeys, isAvailable, readInstalled } from "../providers.ts";
 import type { Observer } from "./observe.ts";
 import type { SpaSeen, WorkloadSeen } from "./seen.ts";
 
@@ -29,12 +29,12 @@ export async function readWorkload(
   if (!kubeconfig) return { kind: "none" };
   let store: OwnedStore | undefined;
   try {
-    return await within(deps, options.workloadTimeoutMs, signal, async (limit) => {
+    const seen = await within(deps, options.workloadTimeoutMs, signal, async (limit) => {
       store = await deps.workloads.connect(kubeconfig, signal);
       await store.get(namespace, { name: "kube-system" }, limit);
       const here = { namespace: names.namespace };
       const deployments = new Map<string, Deployment>();
-      for (const at of deploymentKeys(names.uid, options.images)) {
+      for (const at of deploymentKeys(names.uid, options.providers)) {
         const one = await optional(store.get(deployment, at, limit));
         if (one) deployments.set(`${at.namespace}/${at.name}`, one);
       }
@@ -43,7 +43,7 @@ export async function readWorkload(
       return {
         kind: "reachable" as const,
         store,
-        crds: (await store.list(customResourceDefinition, {}, limit)).items.length,
+        installed: await readInstalled(store, names.uid, limit),
         deployments,
         spectroCluster: await optional(store.get(spectroCluster, { ...here, name: names.cluster }, limit)),
         identity,
@@ -54,6 +54,10 @@ export async function readWorkload(
         childPools: side === "workload" ? (await store.list(inClusterIPPool, here, limit)).items : [],
       };
     });
+    const runs =
+      [...seen.deployments.values()].filter(isAvailable).length > options.providers.deployments.length;
+    if (side !== "gateway" || !isSettled(found.status?.pivot) || !runs) return seen;
+    return { ...seen, silent: await silence(deps, options, seen.store, signal) };
   } catch (error) {
     await (store as OwnedStore | undefined)?.close().catch(() => {});
     signal.throwIfAborted();
@@ -61,6 +65,21 @@ export async function readWorkload(
       kind: "unreachable",
       fault: Fault.from(error, `talking to the cluster's API for ${found.spec.clusterName}`),
     };
+  }
+}
+
+/** Whether the providers answer; a server that does not within its time has not. */
+async function silence(
+  deps: JetDeps,
+  { providers, workloadTimeoutMs }: Observer["options"],
+  store: OwnedStore,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  try {
+    return await within(deps, workloadTimeoutMs, signal, (limit) => providers.silent(store, limit));
+  } catch (error) {
+    signal.throwIfAborted();
+    return Fault.from(error, "asking the providers").message;
   }
 }
 

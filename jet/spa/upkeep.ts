@@ -1,13 +1,14 @@
 // What follows the wish and the world without being a milestone.
 import type { ConditionDraft } from "#core";
-import { inClusterIPPool, secret, type MachineStatus } from "#proto";
+import { inClusterIPPool, secret, type MachineStatus, type SpectroCluster } from "#proto";
 import { machineStatuses } from "#proto/render/machines.ts";
 import { includes } from "#proto/render/shape.ts";
+import { commandOf } from "../pivot/command.ts";
 import { isSettled } from "../pivot/journal.ts";
 import type { SpaSeen } from "./seen.ts";
 import { type SpaAction, apply, keep } from "./action.ts";
 import { identityOf, childPools } from "./rendered.ts";
-import { condition } from "./stage.ts";
+import { condition, type PlanOptions } from "./stage.ts";
 
 /** A corrected password reaches a cluster that is not moving. */
 export function gatewayUpkeep(seen: SpaSeen): SpaAction[] {
@@ -15,6 +16,12 @@ export function gatewayUpkeep(seen: SpaSeen): SpaAction[] {
   const owns = seen.side === "gateway" && isSettled(seen.spa.status?.pivot); // L1
   if (!owns || !identity || !seen.identity || includes(seen.identity, { data: identity.data })) return [];
   return [apply(secret, identity, true)];
+}
+
+/** A person's word to the pivot, heard once. "rollback" holds for as long as it stands: the pivot's stage heeds it. */
+export function heardCommand(seen: SpaSeen): SpaAction[] {
+  const said = commandOf(seen.spa);
+  return said === "resume" || said === "resume-without-source" ? [{ do: "resume pivot" }] : [];
 }
 
 /** Things that follow the wish without being a milestone: a changed password, a larger pool. */
@@ -35,6 +42,19 @@ export function upkeepActions(seen: SpaSeen): SpaAction[] {
   return actions;
 }
 
+/** Whether all that is wanted in the workload cluster was written there. */
+export function isInstalled({ workload, images }: SpaSeen, { digest }: Pick<PlanOptions, "digest">): boolean {
+  return workload.kind === "reachable" && workload.installed?.digest === digest(images?.source ?? {});
+}
+
+/** A cluster that manages itself gets newer programs when the gateway has newer ones, and newer certificates in time. */
+export function installUpkeep(seen: SpaSeen, options: PlanOptions): SpaAction[] {
+  const { side, workload, spa } = seen;
+  if (side !== "workload" || workload.kind !== "reachable" || !isSettled(spa.status?.pivot)) return [];
+  const isDue = (workload.installed?.renewAt ?? Infinity) <= options.now;
+  return isDue || !isInstalled(seen, options) ? [{ do: "install" }] : [];
+}
+
 /** Ours: a beat every 30 s, in doubt after 2 minutes, unhealthy after 10 (Palette's figure). */
 const doubtAfterMs = 2 * 60_000;
 
@@ -47,11 +67,21 @@ export function healthCondition(seen: SpaSeen, now: number): ConditionDraft[] {
     return [condition("Healthy", "Unknown", "EndpointNotAnswering", workload.fault.message)];
   }
   if (workload.kind !== "reachable") return [];
-  const beat = workload.spectroCluster?.status?.heartbeat?.lastHeartbeat;
+  return [beating(workload.spectroCluster, now), ...agentsWord(workload.spectroCluster)];
+}
+
+/** What the agent alone can say is said here too. */
+function agentsWord(object: SpectroCluster | undefined): ConditionDraft[] {
+  const said = object?.status?.conditions?.find((c) => c.type === "RemediationBlocked");
+  return said ? [condition(said.type, said.status, said.reason, said.message)] : [];
+}
+
+function beating(object: SpectroCluster | undefined, now: number): ConditionDraft {
+  const beat = object?.status?.heartbeat?.lastHeartbeat;
   const silentMs = beat ? now - Date.parse(beat) : 0;
-  if (silentMs < doubtAfterMs) return [condition("Healthy", "True", "Beating")];
+  if (silentMs < doubtAfterMs) return condition("Healthy", "True", "Beating");
   const status = silentMs < unhealthyAfterMs ? "Unknown" : "False";
-  return [condition("Healthy", status, "HeartbeatMissing", `the agent's last heartbeat was at ${beat}`)];
+  return condition("Healthy", status, "HeartbeatMissing", `the agent's last heartbeat was at ${beat}`);
 }
 
 export function machinesSeen(seen: SpaSeen): readonly MachineStatus[] | undefined {

@@ -14,6 +14,7 @@ import { machineSet } from "./machine-set.ts";
 import { spa } from "./spectro-provisioning-agent.ts";
 import { spectroCluster } from "./spectro-cluster.ts";
 import { vsphereCluster } from "./vsphere-cluster.ts";
+import { vsphereDeploymentZone, vsphereFailureDomain } from "./vsphere-failure-domain.ts";
 import { vsphereMachine, vsphereMachineTemplate, vsphereVM } from "./vsphere-machine.ts";
 
 /** Kinds of Kubernetes itself. */
@@ -51,12 +52,21 @@ export const clusterApiKinds: readonly Kind[] = [
   vsphereVM,
 ];
 
+/** Kinds of CAPV for a whole API server: they belong to a cluster by label, and do not move with it. */
+export const zoneKinds: readonly Kind[] = [vsphereFailureDomain, vsphereDeploymentZone];
+
 export const ipamKinds: readonly Kind[] = [ipAddressClaim, ipAddress, inClusterIPPool, globalInClusterIPPool];
 
 export const ownKinds: readonly Kind[] = [spa, spectroCluster, gateway];
 
 /** Everything a gateway's or a workload's embedded store serves. */
-export const allKinds: readonly Kind[] = [...builtinKinds, ...clusterApiKinds, ...ipamKinds, ...ownKinds];
+export const allKinds: readonly Kind[] = [
+  ...builtinKinds,
+  ...clusterApiKinds,
+  ...zoneKinds,
+  ...ipamKinds,
+  ...ownKinds,
+];
 
 /**
  * What makes up a cluster in its namespace and moves with it: every object of these kinds in `cluster-<uid>`.

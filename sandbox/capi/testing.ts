@@ -34,6 +34,7 @@ import {
 import { knobs as defaultKnobs, type Knobs } from "../knobs.ts";
 import { machineStandIn, type MachineStandIn } from "../workload/machines.ts";
 import type { Programs } from "../workload/programs.ts";
+import { storeWorkloads } from "../workload/store-workloads.ts";
 import { ensure } from "./edit.ts";
 import { fakeVcenter, type FakeVcenter } from "./fake-vms.ts";
 import { capiControllers, type CapiDeps } from "./index.ts";
@@ -76,10 +77,14 @@ export function stage(options: StageOptions = {}): Stage {
     random,
     knobs,
     hypervisor: vcenter,
-    listen: options.listen ?? false,
-    open: async () => memoryStore({ clock, requireNamespaces: true }),
-    has: async () => false,
-    forget: async () => {},
+    workloads: storeWorkloads({
+      clock,
+      log,
+      listen: options.listen ?? false,
+      open: async () => memoryStore({ clock, requireNamespaces: true }),
+      has: async () => false,
+      forget: async () => {},
+    }),
     programs: () => options.programs ?? {},
   });
   const store = newStore();
