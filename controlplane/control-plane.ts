@@ -101,6 +101,7 @@ export async function startControlPlane(
   try {
     await endOrphans(layout.dataDir, deps, signal); // G1
     await finishRestore(layout);
+    await sweepPartials(layout.snapshots);
     await expectData(layout);
     const certificates = await settleCertificates(layout, deps.clock);
     const ports = await settlePorts(layout.ports, deps);
