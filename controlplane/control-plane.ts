@@ -23,7 +23,14 @@ import { settlePorts, type Ports } from "./ports.ts";
 import { probe } from "./probe.ts";
 import { credentialsOf, kubeconfigOf, recipesOf, runningNames, type RunningName } from "./recipes.ts";
 import { expectData, finishRestore } from "./restore.ts";
-import { listSnapshots, takeIfDue, takeSnapshot, untilDue, type SnapshotInfo } from "./snapshots.ts";
+import {
+  listSnapshots,
+  sweepPartials,
+  takeIfDue,
+  takeSnapshot,
+  untilDue,
+  type SnapshotInfo,
+} from "./snapshots.ts";
 import { spawnProgram, type Spawn } from "./supervisor/process.ts";
 import { Program, type ProgramStatus } from "./supervisor/program.ts";
 
