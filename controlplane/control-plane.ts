@@ -19,12 +19,18 @@ import { fileKubeconfig, inlineKubeconfig } from "./kubeconfig.ts";
 import { settleFolders, type Layout } from "./layout.ts";
 import { takeLock } from "./lock.ts";
 import { endOrphans } from "./orphans.ts";
-import { ownCrds } from "./own-crds.ts";
 import { settlePorts, type Ports } from "./ports.ts";
 import { probe } from "./probe.ts";
 import { credentialsOf, kubeconfigOf, recipesOf, runningNames, type RunningName } from "./recipes.ts";
 import { expectData, finishRestore } from "./restore.ts";
-import { listSnapshots, takeIfDue, takeSnapshot, untilDue, type SnapshotInfo } from "./snapshots.ts";
+import {
+  listSnapshots,
+  sweepPartials,
+  takeIfDue,
+  takeSnapshot,
+  untilDue,
+  type SnapshotInfo,
+} from "./snapshots.ts";
 import { spawnProgram, type Spawn } from "./supervisor/process.ts";
 import { Program, type ProgramStatus } from "./supervisor/program.ts";
 
@@ -102,6 +108,7 @@ export async function startControlPlane(
   try {
     await endOrphans(layout.dataDir, deps, signal); // G1
     await finishRestore(layout);
+    await sweepPartials(layout.snapshots);
     await expectData(layout);
     const certificates = await settleCertificates(layout, deps.clock);
     const ports = await settlePorts(layout.ports, deps);
@@ -130,7 +137,7 @@ export async function startControlPlane(
         try {
           const withoutWebhooks = () => takeWebhooksOff({ client, log: deps.log }, inTime);
           await options.beforeManagers?.({ kubeconfig, withoutWebhooks }, inTime);
-          const wanted = installationOf(options.bundle, ports, certificates.ca, ownCrds());
+          const wanted = installationOf(options.bundle, ports, certificates.ca);
           await install(wanted, { client, clock: deps.clock, log: deps.log }, inTime);
         } finally {
           await client.close();

@@ -19,4 +19,3 @@ export { listSnapshots, type SnapshotInfo } from "./snapshots.ts";
 export { kubeconfigPathIn } from "./layout.ts";
 export { judgeExternal, type Findings, type Need } from "./preflight.ts";
 export { gatewayNeeds, preflightExternal } from "./preflight-reader.ts";
-export { applyOwnCrds, ownCrds } from "./own-crds.ts";

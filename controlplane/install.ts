@@ -23,19 +23,13 @@ export interface Installation {
 const fieldManager = "pcg-controlplane";
 const managedBy = { "app.kubernetes.io/managed-by": fieldManager };
 
-/** What must be there for managers that run as processes beside the API server, and for the gateway (`own`). Pure. */
-export function installationOf(
-  bundle: Bundle,
-  ports: Ports,
-  ca: string,
-  own: readonly Resource[],
-): Installation {
+/** What must be there for managers that run as processes beside the API server. Pure. */
+export function installationOf(bundle: Bundle, ports: Ports, ca: string): Installation {
   const toClientConfig = (provider: ProviderName) =>
     byUrl(ports[`${providers[provider].program}.webhook` as PortName], ca);
-  const theirs = providerNames.flatMap((provider) =>
+  const crds = providerNames.flatMap((provider) =>
     bundle.providers[provider].crds.map((crd) => patchCrd(crd, toClientConfig(provider))),
   );
-  const crds = [...theirs, ...own];
   const webhooks = providerNames.flatMap((provider) => {
     const { prefix, label } = providers[provider];
     return patchWebhooks(bundle.providers[provider].webhooks, prefix, toClientConfig(provider)).map(

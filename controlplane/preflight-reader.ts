@@ -2,7 +2,7 @@
 import { Fault, type Clock, type Kind, type Resource } from "#core";
 import { KubeClient } from "#core/store/kube/client.ts";
 import { connectionFrom, type KubeAccess } from "#core/store/kube/connection.ts";
-import { clusterApiKinds, ipamKinds, ownKinds } from "#proto";
+import { clusterApiKinds, ipAddress, ipAddressClaim, ipamKinds, ownKinds } from "#proto";
 import { judgeExternal, type Findings, type InstalledProvider, type Need } from "./preflight.ts";
 
 const all = ["get", "list", "watch", "create", "update", "patch", "delete"];
@@ -14,10 +14,16 @@ export const gatewayNeeds: readonly Need[] = [
   { group: "", resource: "configmaps", verbs: all },
   { group: "", resource: "events", verbs: ["create", "list"] },
   { group: "coordination.k8s.io", resource: "leases", verbs: ["get", "create", "update"] },
-  { group: "apiextensions.k8s.io", resource: "customresourcedefinitions", verbs: ["get", "list"] },
+  {
+    group: "apiextensions.k8s.io",
+    resource: "customresourcedefinitions",
+    verbs: ["get", "list", "create", "update"],
+  },
 ];
 
-const kinds: readonly Kind[] = [...clusterApiKinds, ...ipamKinds, ...ownKinds];
+/** What must be there. Our own kinds and the pools are not: the gateway installs them. */
+const kindsThere: readonly Kind[] = [...clusterApiKinds, ipAddress, ipAddressClaim];
+const kindsUsed: readonly Kind[] = [...clusterApiKinds, ...ipamKinds, ...ownKinds];
 
 /** Resolves when this cluster will do. Invalid, with everything that stands in the way, when not. */
 export async function preflightExternal(
@@ -28,7 +34,7 @@ export async function preflightExternal(
   const connection = await connectionFrom(access);
   const client = new KubeClient(connection, clock, 30_000);
   try {
-    const problems = judgeExternal(await findings(client, signal), kinds);
+    const problems = judgeExternal(await findings(client, signal), kindsThere);
     if (problems.length === 0) return;
     const list = problems.map(({ field, message }) => `${field} ${message}`).join("; ");
     throw new Fault("Invalid", `the management cluster at ${connection.server} will not do: ${list}`, {
@@ -81,7 +87,7 @@ async function providersOf(
 }
 
 async function deniedOf(client: KubeClient, signal: AbortSignal | undefined): Promise<Findings["denied"]> {
-  const ours = kinds.map(({ group, plural }) => ({ group, resource: plural, verbs: all }));
+  const ours = kindsUsed.map(({ group, plural }) => ({ group, resource: plural, verbs: all }));
   const questions = [...gatewayNeeds, ...ours].flatMap(({ verbs, ...rest }) =>
     verbs.map((verb) => ({ ...rest, verb })),
   );

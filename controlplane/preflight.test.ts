@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Resource } from "#core";
-import { machine, spa, vsphereMachine } from "#proto";
+import { ipAddressClaim, machine, vsphereMachine } from "#proto";
 import { judgeExternal, type Findings } from "./preflight.ts";
 
 const crd = (
@@ -16,13 +16,13 @@ const crd = (
     status: { conditions: [{ type: "Established", status: rest.established === false ? "False" : "True" }] },
   }) as unknown as Resource;
 
-const kinds = [machine, vsphereMachine, spa];
+const kinds = [machine, vsphereMachine, ipAddressClaim];
 const good: Findings = {
   kubernetes: "v1.34.2",
   crds: [
     crd("machines.cluster.x-k8s.io", ["v1beta1", "v1beta2"]),
     crd("vspheremachines.infrastructure.cluster.x-k8s.io", [vsphereMachine.version]),
-    crd(`${spa.plural}.${spa.group}`, [spa.version]),
+    crd("ipaddressclaims.ipam.cluster.x-k8s.io", [ipAddressClaim.version]),
   ],
   providers: [
     { name: "cluster-api", version: "v1.13.2" },
@@ -50,7 +50,7 @@ describe("an external management cluster", () => {
     expect(told({ crds: [] })).toEqual([
       "machines.cluster.x-k8s.io is not installed: install Cluster API 1.13.5 (clusterctl init)",
       "vspheremachines.infrastructure.cluster.x-k8s.io is not installed: install CAPV 1.16.1",
-      `${spa.plural}.${spa.group} is not installed: install the gateway's own CRDs (proto/generated/crds)`,
+      "ipaddressclaims.ipam.cluster.x-k8s.io is not installed: install Cluster API 1.13.5 (clusterctl init)",
     ]);
   });
 
@@ -60,13 +60,13 @@ describe("an external management cluster", () => {
         crds: [
           crd("machines.cluster.x-k8s.io", ["v1beta1"]),
           crd("vspheremachines.infrastructure.cluster.x-k8s.io", [vsphereMachine.version], { labels: {} }),
-          crd(`${spa.plural}.${spa.group}`, [spa.version], { established: false }),
+          crd("ipaddressclaims.ipam.cluster.x-k8s.io", [ipAddressClaim.version], { established: false }),
         ],
       }),
     ).toEqual([
       "machines.cluster.x-k8s.io is served in v1beta1, and the gateway speaks v1beta2: install Cluster API 1.13.5 (clusterctl init)",
       "vspheremachines.infrastructure.cluster.x-k8s.io does not bear the label cluster.x-k8s.io/v1beta2: it was installed by hand or is too old; install CAPV 1.16.1",
-      `${spa.plural}.${spa.group} is not established: see the conditions of its CRD`,
+      "ipaddressclaims.ipam.cluster.x-k8s.io is not established: see the conditions of its CRD",
     ]);
   });
 

@@ -112,6 +112,5 @@ function isProviderKind({ group }: Kind): boolean {
 
 function ownerOf(group: string): string {
   if (group.startsWith("infrastructure.")) return `CAPV ${pinned.capv}`;
-  if (group.endsWith("cluster.x-k8s.io")) return `Cluster API ${pinned.capi} (clusterctl init)`;
-  return "the gateway's own CRDs (proto/generated/crds)";
+  return `Cluster API ${pinned.capi} (clusterctl init)`;
 }

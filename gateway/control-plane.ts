@@ -1,12 +1,11 @@
 // Where the objects of clusters in the making live, by controlPlane.mode: a store of our own, a control plane of our own processes, or
 // a management cluster that is there already.
 import { join } from "node:path";
-import { Fault, isFault, type OwnedStore } from "#core";
+import { Fault, type OwnedStore } from "#core";
 import type { Seal } from "#core/store/seal.ts";
 import { kubeStore } from "#core/store/kube-store.ts";
 import { sqliteStore } from "#core/store/sqlite-store.ts";
 import {
-  applyOwnCrds,
   openBundle,
   preflightExternal,
   startControlPlane,
@@ -16,6 +15,7 @@ import {
 } from "#controlplane";
 import type { Gateway } from "#proto";
 import type { Ending } from "./closer.ts";
+import { establish, managementKinds } from "./crds.ts";
 import { pemFile } from "./files.ts";
 import type { GatewayOptions } from "./options.ts";
 import type { GatewayDeps } from "./wiring.ts";
@@ -67,6 +67,7 @@ export async function openManagementApi(
         ),
       );
       const store = ending.own(await kubeStore(running.kubeconfig, { clock }));
+      await establish(store, managementKinds, clock, ending.signal);
       return { store, controlPlane: running, bundle };
     }
     case "external": {
@@ -75,10 +76,8 @@ export async function openManagementApi(
         "controlPlane.kubeconfig",
       );
       const store = ending.own(await kubeStore(kubeconfig, { clock }));
-      await applyOwnCrds(kubeconfig, { clock, log }, ending.signal).catch((error: unknown) => {
-        if (!isFault(error, "Forbidden")) throw error; // somebody else may have applied them: the preflight tells
-      });
       await preflightExternal(kubeconfig, { clock }, ending.signal);
+      await establish(store, managementKinds, clock, ending.signal);
       if (controlPlane.programs === undefined) return { store };
       return { store, bundle: await openBundle(controlPlane.programs) };
     }

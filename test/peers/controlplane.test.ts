@@ -1,11 +1,13 @@
 // The embedded control plane on the real programs: what it starts, that its webhooks work, that nothing is lost and nothing left behind.
 import { spawn, type ChildProcess } from "node:child_process";
+import { X509Certificate } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { request } from "node:https";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { connect } from "node:tls";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import {
   listSnapshots,
@@ -17,6 +19,10 @@ import {
   type ControlPlane,
   type ProgramStatus,
 } from "#controlplane";
+import { settleCertificates } from "#controlplane/certificates.ts";
+import { etcdAt } from "#controlplane/etcd.ts";
+import { relieve } from "#controlplane/housekeeping.ts";
+import { settleFolders } from "#controlplane/layout.ts";
 import { defineKind, isFault, silentLogger, systemClock, type OwnedStore, type Resource } from "#core";
 import { kubeStore } from "#core/store/kube-store.ts";
 import { KubeClient } from "#core/store/kube/client.ts";
@@ -63,8 +69,8 @@ const vsphereClusters = defineKind({
 const clusters = (version: string) =>
   defineKind({ group: "cluster.x-k8s.io", version, kind: "Cluster", plural: "clusters" });
 
-/** Of the four providers, and of our own. */
-const crdCount = 25 + 5;
+/** Of the four providers. */
+const crdCount = 25;
 
 const deps = { clock: systemClock, log: silentLogger, random: Math.random };
 const never = new AbortController().signal;
@@ -88,6 +94,16 @@ async function until<T>(what: string, probe: () => Promise<T | undefined>, patie
     if (Date.now() > deadline) throw new Error(`${what} took more than ${patienceMs} ms`);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
+}
+
+function servedSerial(port: number): Promise<string | undefined> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ host: "127.0.0.1", port, rejectUnauthorized: false }, () => {
+      resolve(socket.getPeerX509Certificate()?.serialNumber);
+      socket.end();
+    });
+    socket.once("error", reject);
+  });
 }
 
 function isAlive(pid: number | undefined): boolean {
@@ -131,15 +147,13 @@ describe("a control plane", () => {
     for (const { rssMiB } of status) expect(rssMiB).toBeGreaterThan(10);
   });
 
-  it("serves every kind of Cluster API and CAPV, labelled with its contracts, and our own", async () => {
+  it("serves every kind of Cluster API and CAPV, labelled with its contracts", async () => {
     const { items } = await store.list(crdKind);
     expect(items).toHaveLength(crdCount);
     for (const { metadata, status } of items) {
       expect(status?.conditions?.find(({ type }) => type === "Established")?.status, metadata.name).toBe(
         "True",
       );
-      const own = /\.pcg\.dev$|pools\.ipam/.test(metadata.name);
-      if (own) continue;
       expect(metadata.labels, metadata.name).toMatchObject({ "cluster.x-k8s.io/v1beta2": "v1beta2" });
     }
   });
@@ -230,6 +244,25 @@ describe("a control plane", () => {
     });
   });
 
+  it("certificates made anew are served without a restart", async () => {
+    const dataDir = join(dir, "one");
+    const before = await controlPlane.status();
+    for (const name of ["kube-apiserver", "capv"]) rmSync(join(dataDir, "pki", name, "tls.crt"));
+    await settleCertificates(await settleFolders(dataDir), systemClock);
+    const ports = JSON.parse(readFileSync(join(dataDir, "ports.json"), "utf8")) as Record<string, number>;
+    const made = (name: string) =>
+      new X509Certificate(readFileSync(join(dataDir, "pki", name, "tls.crt"))).serialNumber;
+    for (const [name, port] of [
+      ["kube-apiserver", "kube-apiserver"],
+      ["capv", "capv.webhook"],
+    ] as const) {
+      await until(`the new certificate of ${name}`, async () =>
+        (await servedSerial(ports[port]!)) === made(name) ? true : undefined,
+      );
+    }
+    expect((await controlPlane.status()).map(({ pid }) => pid)).toEqual(before.map(({ pid }) => pid));
+  });
+
   it.each(["capv", "etcd", "kube-apiserver"])("%s comes back when it is killed", async (name) => {
     const before = await statusOf(name);
     process.kill(before.pid!, "SIGKILL");
@@ -305,6 +338,44 @@ describe("a supervisor that is killed", () => {
     second.child.kill("SIGTERM");
     expect(await ended).toBe(0);
     expect(second.programs.filter(({ pid }) => isAlive(pid))).toEqual([]);
+  }, 180_000);
+});
+
+describe("etcd's file", () => {
+  it("that has reached its quota says so, and goes on when there is room", async () => {
+    const dataDir = join(dir, "quota");
+    const quotaBytes = 24 * 1024 ** 2;
+    const controlPlane = await startControlPlane({ dataDir, bundle, fsync: false, quotaBytes }, deps, never);
+    const store = await kubeStore(controlPlane.kubeconfig, { clock: systemClock });
+    try {
+      const large = (name: string) =>
+        store.create(configMaps, {
+          metadata: { namespace: "default", name },
+          data: { text: "x".repeat(700_000) },
+        } as never);
+      let refused = "";
+      for (let count = 0; count < 60 && !refused; count++) {
+        await large(`large-${count}`).catch((error: unknown) => (refused = String(error)));
+      }
+      expect(refused).toMatch(/database space exceeded/);
+      const status = await until("the alarm", async () => {
+        const [etcd] = await controlPlane.status();
+        return etcd?.state === "ready" ? undefined : etcd;
+      });
+      expect(status.message).toMatch(/has reached its quota and takes no writes: delete what is not needed/);
+      expect(status.restarts).toBe(0);
+
+      for (const { metadata } of (await store.list(configMaps, { namespace: "default" })).items) {
+        if (metadata.name.startsWith("large-")) await store.delete(configMaps, metadata);
+      }
+      const etcd = etcdAt(join(dataDir, "run/etcd-http.sock"));
+      await relieve(etcd, silentLogger, never);
+      await large("after");
+      expect((await etcd.status()).dbSize).toBeLessThan(quotaBytes / 2);
+    } finally {
+      await store.close();
+      await controlPlane.close();
+    }
   }, 180_000);
 });
 
