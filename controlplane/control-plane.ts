@@ -23,7 +23,14 @@ import { settlePorts, type Ports } from "./ports.ts";
 import { probe } from "./probe.ts";
 import { credentialsOf, kubeconfigOf, recipesOf, runningNames, type RunningName } from "./recipes.ts";
 import { expectData, finishRestore } from "./restore.ts";
-import { listSnapshots, takeIfDue, takeSnapshot, untilDue, type SnapshotInfo } from "./snapshots.ts";
+import {
+  listSnapshots,
+  sweepPartials,
+  takeIfDue,
+  takeSnapshot,
+  untilDue,
+  type SnapshotInfo,
+} from "./snapshots.ts";
 import { spawnProgram, type Spawn } from "./supervisor/process.ts";
 import { Program, type ProgramStatus } from "./supervisor/program.ts";
 
@@ -101,6 +108,7 @@ export async function startControlPlane(
   try {
     await endOrphans(layout.dataDir, deps, signal); // G1
     await finishRestore(layout);
+    await sweepPartials(layout.snapshots);
     await expectData(layout);
     const certificates = await settleCertificates(layout, deps.clock);
     const ports = await settlePorts(layout.ports, deps);
@@ -108,7 +116,9 @@ export async function startControlPlane(
     const kubeconfig = inlineKubeconfig(server, certificates.ca, certificates.admin);
     await writeKubeconfigs(layout, server, kubeconfig, certificates);
 
-    for (const program of makePrograms(options, deps, layout, ports, certificates)) {
+    const misses = (name: RunningName) =>
+      needs(name).find((needed) => programs.get(needed)?.state !== "ready");
+    for (const program of makePrograms(options, deps, layout, ports, certificates, misses)) {
       programs.set(program.name as RunningName, program);
     }
     await within(
@@ -213,6 +223,7 @@ function makePrograms(
   layout: Layout,
   ports: Ports,
   certificates: Certificates,
+  misses: (name: RunningName) => RunningName | undefined,
 ): Program[] {
   const { bundle, fsync = true, quotaBytes = 4 * 1024 ** 3 } = options;
   const recipes = recipesOf({ bundle, layout, ports, certificates, fsync, quotaBytes });
@@ -226,11 +237,18 @@ function makePrograms(
         command: () => command,
         probe: (signal) => probe(health, identity, signal),
         stopMs,
+        misses: () => misses(name),
         dataDir: layout.dataDir,
       },
       { ...deps, spawn: deps.spawn ?? spawnProgram },
     );
   });
+}
+
+/** Whom a program cannot do without. */
+function needs(name: RunningName): readonly RunningName[] {
+  if (name === "etcd") return [];
+  return name === "kube-apiserver" ? ["etcd"] : ["etcd", "kube-apiserver"];
 }
 
 /** G4: whoever uses another goes before it. */

@@ -24,7 +24,7 @@ export interface Etcd {
   /** Objects now, and how many of them changed after this revision. */
   census(after: number, signal?: AbortSignal): Promise<Census>;
   hasSpaceAlarm(signal?: AbortSignal): Promise<boolean>;
-  /** Forgets what was before this revision. */
+  /** Forgets what was before this revision; nothing happens when that is forgotten already. */
   compact(revision: number, signal?: AbortSignal): Promise<void>;
   /** Gives space in the file back to the disk. Nobody can read or write meanwhile. */
   defragment(signal?: AbortSignal): Promise<void>;
@@ -39,6 +39,11 @@ export function etcdAt(socketPath: string): Etcd {
     let text = "";
     for await (const chunk of response.setEncoding("utf8")) text += chunk;
     return JSON.parse(text) as Record<string, unknown>;
+  };
+  const spaceAlarms = async (signal?: AbortSignal) => {
+    const { alarms = [] } = await ask("/v3/maintenance/alarm", { action: "GET" }, signal);
+    const list = alarms as readonly { readonly memberID?: string; readonly alarm?: string }[];
+    return list.filter(({ alarm }) => alarm === "NOSPACE");
   };
   return {
     async status(signal) {
@@ -64,18 +69,20 @@ export function etcdAt(socketPath: string): Etcd {
       const changed = keys.filter((key) => !/^\/registry\/(events|leases)\//.test(key)).length;
       return { revision: revisionOf(header), objects, changed };
     },
-    async hasSpaceAlarm(signal) {
-      const { alarms = [] } = await ask("/v3/maintenance/alarm", { action: "GET" }, signal);
-      return (alarms as readonly { alarm?: string }[]).some(({ alarm }) => alarm === "NOSPACE");
-    },
+    hasSpaceAlarm: async (signal) => (await spaceAlarms(signal)).length > 0,
     async compact(revision, signal) {
-      await ask("/v3/kv/compaction", { revision: String(revision), physical: true }, signal);
+      const body = { revision: String(revision), physical: true };
+      await ask("/v3/kv/compaction", body, signal).catch((error: unknown) => {
+        if (!/has been compacted/.test(String(error))) throw error;
+      });
     },
     async defragment(signal) {
       await ask("/v3/maintenance/defragment", {}, signal);
     },
     async clearSpaceAlarm(signal) {
-      await ask("/v3/maintenance/alarm", { action: "DEACTIVATE", alarm: "NOSPACE" }, signal);
+      for (const { memberID, alarm } of await spaceAlarms(signal)) {
+        await ask("/v3/maintenance/alarm", { action: "DEACTIVATE", memberID, alarm }, signal);
+      }
     },
     async *snapshot(signal) {
       const response = await post(socketPath, "/v3/maintenance/snapshot", {}, signal);

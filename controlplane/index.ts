@@ -17,3 +17,5 @@ export { bundledProviders } from "./providers/source.ts";
 export { restoreControlPlane, type RestoreOptions } from "./restore.ts";
 export { listSnapshots, type SnapshotInfo } from "./snapshots.ts";
 export { kubeconfigPathIn } from "./layout.ts";
+export { judgeExternal, type Findings, type Need } from "./preflight.ts";
+export { gatewayNeeds, preflightExternal } from "./preflight-reader.ts";

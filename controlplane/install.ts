@@ -7,6 +7,7 @@ import { createHash } from "node:crypto";
 import { Fault, sleep, type Clock, type Logger, type Resource } from "#core";
 import type { KubeClient } from "#core/store/kube/client.ts";
 import type { Bundle } from "./bundle.ts";
+import { policies } from "./policies.ts";
 import type { PortName, Ports } from "./ports.ts";
 import { providerNames, providers, type ProviderName } from "./versions.ts";
 import { byUrl, patchCrd, patchWebhooks } from "./webhooks.ts";
@@ -14,6 +15,7 @@ import { byUrl, patchCrd, patchWebhooks } from "./webhooks.ts";
 export interface Installation {
   readonly crds: readonly Resource[];
   readonly webhooks: readonly Resource[];
+  readonly policies: readonly Resource[];
   /** Changes whenever any of it does. */
   readonly digest: string;
 }
@@ -35,9 +37,9 @@ export function installationOf(bundle: Bundle, ports: Ports, ca: string): Instal
     );
   });
   const digest = createHash("sha256")
-    .update(JSON.stringify([crds, webhooks]))
+    .update(JSON.stringify([crds, webhooks, policies]))
     .digest("hex");
-  return { crds, webhooks, digest };
+  return { crds, webhooks, policies, digest };
 }
 
 function labelled(object: Resource, labels: Readonly<Record<string, string>>): Resource {
@@ -58,9 +60,8 @@ export async function install(
 ): Promise<"unchanged" | "installed"> {
   const began = deps.clock.now();
   if ((await installedDigest(deps.client, signal)) === wanted.digest) return "unchanged";
-  await each(wanted.crds, (crd) => apply(deps.client, crd, signal));
-  await served(wanted.crds, deps, signal);
-  await each(wanted.webhooks, (object) => apply(deps.client, object, signal));
+  await installCrds(wanted.crds, deps, signal);
+  await each([...wanted.policies, ...wanted.webhooks], (object) => apply(deps.client, object, signal));
   await prune(wanted.webhooks, deps, signal);
   await apply(deps.client, record(wanted.digest), signal);
   deps.log.info("installed CRDs and webhooks", {
@@ -69,6 +70,16 @@ export async function install(
     tookMs: deps.clock.now() - began,
   });
   return "installed";
+}
+
+/** Applies CRDs and resolves when their kinds are served. */
+export async function installCrds(
+  crds: readonly Resource[],
+  deps: InstallDeps,
+  signal: AbortSignal,
+): Promise<void> {
+  await each(crds, (crd) => apply(deps.client, crd, signal));
+  await served(crds, deps, signal);
 }
 
 /** Creates it or makes it so: we own what we name, whoever else has set it. */
@@ -147,6 +158,14 @@ const webhookPlurals: Readonly<Record<string, string>> = {
   ValidatingWebhookConfiguration: "validatingwebhookconfigurations",
 };
 
+const plurals: Readonly<Record<string, string>> = {
+  ...webhookPlurals,
+  ConfigMap: "configmaps",
+  CustomResourceDefinition: "customresourcedefinitions",
+  ValidatingAdmissionPolicy: "validatingadmissionpolicies",
+  ValidatingAdmissionPolicyBinding: "validatingadmissionpolicybindings",
+};
+
 /** N3 */
 async function prune(
   wanted: readonly Resource[],
@@ -178,10 +197,8 @@ export async function takeWebhooksOff(
 }
 
 function pathOf({ kind, apiVersion, metadata: { name, namespace } }: Resource): string {
-  const plural =
-    kind === "CustomResourceDefinition"
-      ? "customresourcedefinitions"
-      : (webhookPlurals[kind] ?? `${kind.toLowerCase()}s`);
+  const plural = plurals[kind];
+  if (!plural) throw new Fault("Bug", `no plural is known for ${kind}`);
   const root = apiVersion.includes("/") ? `/apis/${apiVersion}` : `/api/${apiVersion}`;
   return `${root}${namespace ? `/namespaces/${namespace}` : ""}/${plural}/${name}`;
 }

@@ -12,6 +12,7 @@ import {
   parseSnapshotName,
   snapshotName,
   surplus,
+  sweepPartials,
   takeIfDue,
   takeSnapshot,
   untilDue,
@@ -103,6 +104,20 @@ describe("a snapshot", () => {
       code: "Invalid",
     });
     expect(readdirSync(folder)).toEqual([]);
+  });
+
+  it("two at once do not spoil each other, and half ones are swept away", async () => {
+    const etcd = etcdWith(randomBytes(40 * 512), { revision: 9, objects: 3, changed: 1 });
+    const deps = { etcd, clock: fakeClock(at), log: silentLogger };
+    const other = { ...etcd, census: () => Promise.resolve({ revision: 10, objects: 3, changed: 1 }) };
+    await Promise.all([
+      takeSnapshot({ folder, keep: 3 }, deps),
+      takeSnapshot({ folder, keep: 3 }, { ...deps, etcd: other }),
+    ]);
+    expect(await listSnapshots(folder)).toHaveLength(2);
+    writeFileSync(join(folder, "4711.partial"), "half");
+    await sweepPartials(folder);
+    expect(readdirSync(folder)).toHaveLength(2);
   });
 
   it("is not taken when nothing changed", async () => {

@@ -4,7 +4,7 @@
 //   D2. One is taken on schedule only when an object changed since the last.
 //   D3. The newest `keep` stay. One that is asked for counts like any other.
 //   D4. Secrets in it are sealed with the key in `pki/`, which is not in it: keep both, and keep them apart.
-import { createHash } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 import { open, readdir, rename, rm, stat, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { Fault, formatTime, type Clock, type Logger } from "#core";
@@ -82,6 +82,15 @@ export interface SnapshotPlace {
   readonly keep: number;
 }
 
+const partialEnd = ".partial";
+
+/** Removes what somebody who was killed left half written. For the one who starts the control plane: nobody is taking one then. */
+export async function sweepPartials(folder: string): Promise<void> {
+  const names = await readdir(folder);
+  for (const name of names.filter((each) => each.endsWith(partialEnd)))
+    await rm(join(folder, name), { force: true });
+}
+
 /** Takes one now. Unavailable when etcd does not answer, or there is no room: what to do is in the message. */
 export async function takeSnapshot(
   { folder, keep }: SnapshotPlace,
@@ -92,7 +101,7 @@ export async function takeSnapshot(
   const began = clock.now();
   await roomFor(folder, (await etcd.status(signal)).dbSize);
   const census = await etcd.census(0, signal);
-  const partial = join(folder, `${process.pid}.partial`);
+  const partial = join(folder, `${randomUUID()}${partialEnd}`); // two may be taken at once
   try {
     const bytes = await write(partial, etcd.snapshot(signal));
     await verifySnapshot(partial);

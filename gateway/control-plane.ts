@@ -7,6 +7,7 @@ import { kubeStore } from "#core/store/kube-store.ts";
 import { sqliteStore } from "#core/store/sqlite-store.ts";
 import {
   openBundle,
+  preflightExternal,
   startControlPlane,
   type Bundle,
   type ControlPlane,
@@ -75,6 +76,7 @@ export async function openManagementApi(
         "controlPlane.kubeconfig",
       );
       const store = ending.own(await kubeStore(kubeconfig, { clock }));
+      await preflightExternal(kubeconfig, { clock }, ending.signal);
       await establish(store, managementKinds, clock, ending.signal);
       if (controlPlane.programs === undefined) return { store };
       return { store, bundle: await openBundle(controlPlane.programs) };

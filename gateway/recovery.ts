@@ -1,6 +1,7 @@
 // What the gateway does at its start about a store that may be older than the world (jet/mirror): wired to its own database and account.
 import { sleep, type Clock, type Database, type Logger, type ResourceStore } from "#core";
 import { kubeStore } from "#core/store/kube-store.ts";
+import { patientStore } from "./patient-store.ts";
 import {
   fenceAfterRestore,
   isBehind,
@@ -66,7 +67,7 @@ export function gatewayRecovery(deps: {
   });
   return {
     async fence(kubeconfig, withoutWebhooks, signal) {
-      const store = await kubeStore(kubeconfig, { clock });
+      const store = patientStore(await kubeStore(kubeconfig, { clock }), clock, signal);
       try {
         await fenceAfterRestore(over(store), withoutWebhooks, signal);
       } finally {

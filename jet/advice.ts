@@ -36,6 +36,16 @@ const cases: readonly Case[] = [
   { says: /unable to get resource pool/i, todo: () => "correct the resource pool of the placement" },
   { says: /unable to get folder/i, todo: () => "correct the folder of the placement" },
   {
+    says: /does not have tag|failed to verify tag/i,
+    todo: () =>
+      "in vCenter attach a tag of category k8s-region to the datacenter and one of k8s-zone to the compute cluster, or name the tags in the failure domain",
+  },
+  {
+    says: /ErrImagePull|ImagePullBackOff|InvalidImageName/,
+    todo: () =>
+      "look whether the machines reach that registry; a mirror and its login are named in jet.images",
+  },
+  {
     says: /insufficient (disk )?(space|resources|capacity)|no host is compatible|not enough space|InsufficientResources/i,
     todo: () => "free space there, or place the cluster elsewhere",
   },

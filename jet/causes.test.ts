@@ -2,7 +2,16 @@ import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { parseAllDocuments } from "yaml";
 import type { Kind, Resource } from "#core";
-import { cluster, ipAddressClaim, kubeadmControlPlane, machine, vsphereMachine, vsphereVM } from "#proto";
+import {
+  cluster,
+  ipAddressClaim,
+  kubeadmControlPlane,
+  machine,
+  vsphereCluster,
+  vsphereDeploymentZone,
+  vsphereMachine,
+  vsphereVM,
+} from "#proto";
 import { withAdvice } from "./advice.ts";
 import { deepestCause } from "./causes.ts";
 import { wish } from "./testing/world.ts";
@@ -190,6 +199,27 @@ describe("what Cluster API and CAPV really wrote", () => {
       failed: false,
     });
     expect(deepestCause(golden("capi-running"))?.failed).not.toBe(true);
+  });
+});
+
+describe("a zone that vCenter's tags do not mark", () => {
+  it("is the cause, below the VSphereCluster that waits for it", () => {
+    const zone = object(vsphereDeploymentZone, "u1-a", [
+      { type: "Ready", reason: "NotReady" },
+      {
+        type: "FailureDomainValidated",
+        reason: "ZoneMisconfigured",
+        message: "object ClusterComputeResource:domain-c1 @ /DC0/host/DC0_C0 does not have tag DC0_C0",
+      },
+    ]);
+    const whole = object(vsphereCluster, "c1", [{ type: "FailureDomainsReady", reason: "NotReady" }]);
+    const cause = deepestCause([whole, zone])!;
+    expect(cause).toMatchObject({
+      object: "VSphereDeploymentZone/u1-a",
+      code: "ZoneMisconfigured",
+      failed: true,
+    });
+    expect(withAdvice(cause, wish()).message).toMatch(/k8s-zone to the compute cluster/);
   });
 });
 

@@ -9,7 +9,7 @@ import type { World } from "../world.ts";
 /** Where Kubernetes puts a pod's own credentials. */
 const serviceAccountDir = "/var/run/secrets/kubernetes.io/serviceaccount";
 
-export interface AgentPaths {
+interface AgentPaths {
   readonly serviceAccount: string;
   /** The mounted Secret pcg-agent. */
   readonly secret: string;
@@ -33,7 +33,8 @@ function pathsFrom(env: World["env"]): AgentPaths {
 }
 
 /** Runs until the signal aborts. Invalid outside a pod. */
-export async function agent(world: World, paths: AgentPaths = pathsFrom(world.env)): Promise<void> {
+export async function agent(world: World): Promise<void> {
+  const paths = pathsFrom(world.env);
   const host = world.env["KUBERNETES_SERVICE_HOST"];
   const port = world.env["KUBERNETES_SERVICE_PORT"] ?? "443";
   if (!host)

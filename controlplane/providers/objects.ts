@@ -94,18 +94,22 @@ export const webhookHosts = providerNames.map(
   (name) => `${providerObjectName(name, "webhook-service")}.${providerNamespace}.svc`,
 );
 
-/** Everything, in the order in which it is applied. */
-export function providerObjects(manifests: ProviderManifests, wish: ProviderWish): Applied[] {
+/** Everything, in waves: each when the one before is there, and within one in any order. */
+export function providerObjects(manifests: ProviderManifests, wish: ProviderWish): Applied[][] {
   return [
-    one(namespace, providerNamespace, undefined, {
-      labels: { "pod-security.kubernetes.io/enforce": "privileged" }, // O1: the host's network
-    }),
-    ...(wish.pullSecret ? [pullSecretObject(wish.pullSecret)] : []),
-    ...providerNames.flatMap((name) => accountObjects(name, manifests)), // O4
-    ...providerNames.map(serviceObject),
-    ...providerNames.flatMap((name) => trustObjects(name, manifests, wish)), // O3
-    certificateObject(wish.certificate),
-    ...providerNames.map((name) => deploymentObject(name, manifests[name].version, wish)),
+    [
+      one(namespace, providerNamespace, undefined, {
+        labels: { "pod-security.kubernetes.io/enforce": "privileged" }, // O1: the host's network
+      }),
+    ],
+    [
+      ...(wish.pullSecret ? [pullSecretObject(wish.pullSecret)] : []),
+      ...providerNames.flatMap((name) => accountObjects(name, manifests)), // O4
+      ...providerNames.map(serviceObject),
+      ...providerNames.flatMap((name) => trustObjects(name, manifests, wish)), // O3
+    ],
+    [certificateObject(wish.certificate)],
+    providerNames.map((name) => deploymentObject(name, manifests[name].version, wish)),
   ];
 }
 

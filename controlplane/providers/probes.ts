@@ -11,6 +11,8 @@ import {
   machineHealthCheck,
   machineSet,
   vsphereCluster,
+  vsphereDeploymentZone,
+  vsphereFailureDomain,
   vsphereMachine,
   vsphereMachineTemplate,
   vsphereVM,
@@ -60,6 +62,15 @@ const specs: readonly (readonly [Kind, object])[] = [
   [vsphereMachine, clone],
   [vsphereMachineTemplate, { template: { spec: clone } }],
   [vsphereVM, clone],
+  [
+    vsphereFailureDomain,
+    {
+      region: { name, type: "Datacenter", tagCategory: name },
+      zone: { name, type: "ComputeCluster", tagCategory: name },
+      topology: { datacenter: name, computeCluster: name },
+    },
+  ],
+  [vsphereDeploymentZone, { server: "vcenter.invalid", failureDomain: name }],
 ];
 
 /** In the version before: what a provider cannot convert, nobody with an older client can read. */
@@ -88,7 +99,7 @@ const older: readonly (readonly [Kind, object])[] = [
 export function probesIn(namespace: string): Probe[] {
   const probe = (kind: Kind, spec: object): Probe => ({
     kind,
-    object: { metadata: { name, namespace }, spec },
+    object: { metadata: { name, ...(kind.namespaced ? { namespace } : {}) }, spec },
   });
   return [
     ...specs.map(([kind, spec]) => probe(kind, spec)),

@@ -43,7 +43,9 @@ export function bundledProviders(manifests: ProviderManifests, clock: Clock) {
     /** Another one whenever `install` would write other things; certificates do not count. */
     digest({ mirror, pullSecret }: Images): string {
       const wish = { mirror, certificate: blankCertificate, ...(pullSecret ? { pullSecret: blank } : {}) };
-      const objects = providerObjects(bare, wish).map(({ object }) => object);
+      const objects = providerObjects(bare, wish)
+        .flat()
+        .map(({ object }) => object);
       return contentHash([manifestsDigest, objects, pullSecret?.version ?? ""]);
     },
 
@@ -52,9 +54,11 @@ export function bundledProviders(manifests: ProviderManifests, clock: Clock) {
       const certificate = await servingCertificate(await presentCertificate(to), webhookHosts, clock);
       const wish = { mirror: images.mirror, pullSecret: images.pullSecret?.config, certificate };
       const server = serverSideOf(to);
-      for (const { kind, object } of providerObjects(manifests, wish)) {
-        signal.throwIfAborted();
-        await (server ? server.apply(kind, object, manager) : applyObject(to, kind, object));
+      for (const wave of providerObjects(manifests, wish)) {
+        await sixAtATime(wave, async ({ kind, object }) => {
+          signal.throwIfAborted();
+          await (server ? server.apply(kind, object, manager) : applyObject(to, kind, object));
+        });
       }
       return { renewAt: renewalAt(certificate.certificate) };
     },
@@ -77,6 +81,17 @@ export function bundledProviders(manifests: ProviderManifests, clock: Clock) {
       return undefined;
     },
   };
+}
+
+/** An API server that starts is not helped by forty. All end before the first failure is told. */
+async function sixAtATime<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
+  const queue = [...items];
+  const worker = async () => {
+    for (let item = queue.shift(); item !== undefined; item = queue.shift()) await work(item);
+  };
+  const ends = await Promise.allSettled(Array.from({ length: 6 }, worker));
+  const failed = ends.find((end) => end.status === "rejected");
+  if (failed) throw failed.reason;
 }
 
 async function presentCertificate(at: ResourceStore): Promise<ServingCertificate | undefined> {

@@ -102,6 +102,25 @@ describe("what to do about a program", () => {
   });
 });
 
+describe("S5 while another is missing", () => {
+  it("silence is waiting", () => {
+    const life = running({ wasReady: true, lastAnswer: 10 * s });
+    expect(decide({ now: 500 * s, life, failures: 0, misses: "etcd" })).toMatchObject({
+      do: "probe",
+      message: "waits for etcd",
+    });
+    const hung = running();
+    expect(decide({ now: 500 * s, life: hung, failures: 0, misses: "etcd" })).toMatchObject({ do: "probe" });
+  });
+
+  it("one that ended is tried again all the same, and one that is ready is ready", () => {
+    const ended: Life = { kind: "ended", at: 0, startAt: 1 };
+    expect(decide({ now: 2, life: ended, failures: 9, misses: "etcd" })).toMatchObject({ do: "start" });
+    const ready = running({ wasReady: true, readySince: 1 });
+    expect(decide({ now: 2, life: ready, failures: 0, misses: "etcd" })).toMatchObject({ state: "ready" });
+  });
+});
+
 describe("what was heard", () => {
   it("ready since the first answer of an unbroken row", () => {
     let life = heard(running(), { ready: true }, 5);

@@ -5,6 +5,7 @@
 //   S3. From `loopAfter` ends in a row on it counts as crash-looping: the same pauses, another word for it.
 //   S4. One that was ready and answers no more is started again after `sickMs`. One that answers and says it is not ready is left alone:
 //       it waits for something that its own new start would not bring.
+//   S5. Nor is one ended for being silent or not ready while another is missing that it needs.
 
 export interface Patience {
   /** From here on a start is called slow. */
@@ -35,6 +36,8 @@ export interface Seen {
   readonly life: Life;
   /** Ends in a row, none of them after it had held (S2). */
   readonly failures: number;
+  /** A program that it cannot do without and that is not ready (S5). */
+  readonly misses?: string;
 }
 
 export type Life =
@@ -63,7 +66,15 @@ export type Decision = { readonly state: ProgramState; readonly message?: string
   | { readonly do: "kill" }
 );
 
-export function decide({ now, life, failures }: Seen, limits: Patience = patience): Decision {
+export function decide(seen: Seen, limits: Patience = patience): Decision {
+  const decision = decideAlone(seen, limits);
+  if (seen.misses === undefined || decision.state === "ready") return decision;
+  const message = `waits for ${seen.misses}`; // S5
+  if (decision.do !== "kill") return { ...decision, message };
+  return { do: "probe", thenMs: 1000, state: "starting", message };
+}
+
+function decideAlone({ now, life, failures }: Seen, limits: Patience): Decision {
   switch (life.kind) {
     case "absent":
       return { do: "start", state: "starting" };

@@ -27,6 +27,7 @@ const table: readonly [string, string, string[], string | undefined][] = [
     ['failed to read WAL, cannot be repaired {"error":"walpb: crc mismatch"}'],
     "damaged-data",
   ],
+  ["a database that was cut short", "status 2", ["fatal error: fault"], "damaged-data"],
   ["killed from outside", "SIGKILL", ["leader changed"], "memory"],
   ["something unheard of", "status 3", ["bye"], undefined],
 ];

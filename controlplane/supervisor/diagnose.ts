@@ -43,7 +43,7 @@ const causes: readonly Cause[] = [
   },
   {
     name: "damaged-data",
-    sign: /file checksum|crc mismatch|walpb: crc|snap: .*(corrupt|mismatch)|failed to .*(read|recover).*(wal|snapshot)|invalid database|page \d+ already freed|checksum error/i,
+    sign: /fatal error: fault|unexpected fault address|file checksum|crc mismatch|walpb: crc|snap: .*(corrupt|mismatch)|failed to .*(read|recover).*(wal|snapshot)|invalid database|page \d+ already freed|checksum error/i,
     advice: () => "etcd's data is damaged: restore the last snapshot with `pcg controlplane restore`",
   },
   {

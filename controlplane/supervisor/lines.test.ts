@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { LineBudget, parseLine, type Severity } from "./lines.ts";
+import { isStack, LineBudget, parseLine, type Severity } from "./lines.ts";
 
 const table: readonly [string, string, Severity, string][] = [
   [
@@ -12,7 +12,7 @@ const table: readonly [string, string, Severity, string][] = [
   ["klog's last word", "F1127 22:06:00.123456       1 a.go:1] no CRD", "error", "no CRD"],
   [
     "etcd's JSON",
-    '{"level":"fatal","ts":"2026-11-27T22:10:37Z","caller":"a.go:1","msg":"discovery failed","error":"full"}',
+    '{"level":"fatal","ts":"2026-11-27T22:10:37Z","caller":"a.go:1","msg":"discovery failed","error":"full","stacktrace":"a"}',
     "error",
     'discovery failed {"error":"full"}',
   ],
@@ -27,6 +27,25 @@ describe("lines", () => {
 
   it("that are long are cut", () => {
     expect(parseLine("x".repeat(10_000)).text).toHaveLength(2001);
+  });
+});
+
+describe("a Go stack", () => {
+  const panic = [
+    "panic: failed to create WAL",
+    "",
+    "goroutine 1 [running]:",
+    "go.uber.org/zap/zapcore.CheckWriteAction.OnWrite(0x1?, 0x129fdc6?, {0x0?, 0x0?, 0xb6d29367680?})",
+    "\tgo.uber.org/zap@v1.27.0/zapcore/entry.go:196 +0x54",
+    "go.uber.org/zap.(*Logger).Panic(0xb6d29598500?, {0x129fdc6?, 0x1d?}, {0xb6d297b87c0, 0x1, 0x1})",
+    "main.main()",
+    "created by main.main in goroutine 1",
+    "fatal error: all goroutines are asleep - deadlock!",
+    'Error: unknown flag "--x"',
+  ];
+
+  it("is told from what happened", () => {
+    expect(panic.filter((line) => line && !isStack(line))).toEqual([panic[0], panic[8], panic[9]]);
   });
 });
 

@@ -37,12 +37,26 @@ const levels: Readonly<Record<string, Severity>> = {
 
 function ofJson(line: string): Line {
   try {
-    const { level, msg, ts: _ts, caller: _caller, ...rest } = JSON.parse(line) as Record<string, unknown>;
+    const {
+      level,
+      msg,
+      ts: _ts,
+      caller: _caller,
+      stacktrace: _stack,
+      ...rest
+    } = JSON.parse(line) as Record<string, unknown>;
     const details = Object.keys(rest).length > 0 ? ` ${JSON.stringify(rest)}` : "";
     return { severity: levels[String(level)] ?? "warn", text: cut(`${String(msg)}${details}`) };
   } catch {
     return { severity: "warn", text: cut(line) };
   }
+}
+
+/** Whether a line is part of a Go stack: where it came from, and not what happened. */
+export function isStack(line: string): boolean {
+  return /^(\t|goroutine \d+ |created by |[\w.\-/%]+(\([^)]*\))?\.?[\w.*()]*\(.*\)$|\[signal |exit status )/.test(
+    line,
+  );
 }
 
 function cut(text: string): string {

@@ -11,7 +11,7 @@ import {
   type ProgramState,
 } from "./decide.ts";
 import { diagnose } from "./diagnose.ts";
-import { LineBudget, parseLine } from "./lines.ts";
+import { isStack, LineBudget, parseLine } from "./lines.ts";
 import { rssMiB, type Command, type Spawn, type Spawned } from "./process.ts";
 
 export interface ProgramStatus {
@@ -37,6 +37,8 @@ export interface ProgramOptions {
   readonly probe: (signal: AbortSignal) => Promise<Answer>;
   /** How long it may take to end before it is killed. */
   readonly stopMs: number;
+  /** The name of a program that it cannot do without and that is not ready now; undefined: it has what it needs. */
+  readonly misses?: () => string | undefined;
   readonly dataDir: string;
 }
 
@@ -56,7 +58,8 @@ export class Program {
   readonly #options: ProgramOptions;
   readonly #deps: ProgramDeps;
   readonly #log: Logger;
-  readonly #budget = new LineBudget(20, 200);
+  /** What the program says in a debugger's ear, and what everybody reads. */
+  readonly #budgets = { quiet: new LineBudget(20, 200), loud: new LineBudget(0.5, 20) };
   readonly #stopping = new AbortController();
   #life: Life = { kind: "absent" };
   #process: Spawned | undefined;
@@ -104,6 +107,10 @@ export class Program {
     }
   }
 
+  get state(): ProgramState {
+    return this.#state;
+  }
+
   async status(): Promise<ProgramStatus> {
     const pid = this.#life.kind === "running" ? this.#process?.pid : undefined;
     const rss = pid === undefined ? undefined : await rssMiB(pid);
@@ -134,10 +141,19 @@ export class Program {
     this.#become("stopped");
   }
 
+  #decide(): Decision {
+    const misses = this.#options.misses?.();
+    return decide({
+      now: this.#deps.clock.now(),
+      life: this.#life,
+      failures: this.#failures,
+      ...(misses === undefined ? {} : { misses }),
+    });
+  }
+
   async #supervise(): Promise<void> {
-    const { clock } = this.#deps;
     while (!this.#stopping.signal.aborted) {
-      const decision = decide({ now: clock.now(), life: this.#life, failures: this.#failures });
+      const decision = this.#decide();
       this.#tell(decision);
       switch (decision.do) {
         case "start":
@@ -154,7 +170,7 @@ export class Program {
         case "probe":
           await this.#probe();
           if (this.#life.kind === "running") {
-            const next = decide({ now: clock.now(), life: this.#life, failures: this.#failures });
+            const next = this.#decide();
             this.#tell(next);
             await this.#pause(next.do === "probe" ? next.thenMs : 0);
           }
@@ -208,13 +224,15 @@ export class Program {
   }
 
   #hear(line: string): void {
+    if (isStack(line)) return;
     const { severity, text } = parseLine(line);
     this.#tail.push(text);
     if (this.#tail.length > tailLines) this.#tail.shift();
     // Those that start and those that end complain of whoever is not there yet or no more; if it matters, how it ended is told.
     const quiet = this.#state !== "ready" || this.#stopping.signal.aborted;
-    const may = this.#budget.pass(this.#deps.clock.now());
-    if (may) this.#log[quiet ? "debug" : severity](text, may.dropped > 0 ? { dropped: may.dropped } : {});
+    const level = quiet ? "debug" : severity;
+    const may = this.#budgets[level === "debug" ? "quiet" : "loud"].pass(this.#deps.clock.now());
+    if (may) this.#log[level](text, may.dropped > 0 ? { dropped: may.dropped } : {});
   }
 
   /** Until `ms` are over, the program ends, or it is to be stopped. */

@@ -23,7 +23,12 @@ function old(inner: OwnedStore): ResourceStore {
     if (kind.version === "v1beta2" || kind.group.endsWith("metal3.io"))
       throw new Fault("NotFound", `the server does not know ${kind.plural} in ${kind.version}`);
   };
-  const checked = <K>(kind: K): K => (check(kind as Kind), kind);
+  // Without our schema, which is that of v1beta2: old conditions need no reason.
+  const checked = <K>(kind: K): K => {
+    check(kind as Kind);
+    const { admit: _, ...rest } = kind as Kind;
+    return rest as K;
+  };
   return {
     get: async (kind, key) => inner.get(checked(kind), key),
     list: async (kind, options) => inner.list(checked(kind), options),

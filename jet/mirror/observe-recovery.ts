@@ -38,6 +38,25 @@ export interface Found {
   readonly leases: LeasePlan | undefined;
 }
 
+/** What the store has of all clusters, from one look at each kind: a start must not ask a thousand times what asking once tells. */
+export interface Inventory {
+  readonly spas: ReadonlyMap<string, Spa>;
+  readonly objects: ReadonlyMap<string, RecoverySeen["objects"]>;
+}
+
+export async function takeInventory(store: ResourceStore): Promise<Inventory> {
+  const spas = (await served(store, spa)).map((one) => [one.metadata.namespace ?? "", one] as const);
+  const objects = new Map<string, RecoverySeen["objects"]>();
+  for (const kind of clusterApiKinds) {
+    for (const one of await served(store, kind)) {
+      const ns = one.metadata.namespace ?? "";
+      const isNode = kind === machine && nodeNameOf(one as never) !== undefined;
+      objects.set(ns, isNode || objects.get(ns) === "complete" ? "complete" : "incomplete");
+    }
+  }
+  return { spas: new Map(spas), objects };
+}
+
 /** Every cluster that the store or a mirror knows. */
 export async function knownClusters({ store, mirrors }: RecoveryObserver): Promise<string[]> {
   const prefix = clusterNamespace("");
@@ -54,10 +73,14 @@ export async function observeCluster(
   uid: string,
   behind: boolean,
   signal: AbortSignal,
+  /** Of a moment ago; looked at afresh where absent. */
+  inventory?: Inventory,
 ): Promise<Found> {
   const { store, mirrors } = observer;
   const ns = clusterNamespace(uid);
-  const object = (await served(store, spa, ns)).find((one) => one.spec.clusterUid === uid);
+  const object = inventory
+    ? inventory.spas.get(ns)
+    : (await served(store, spa, ns)).find((one) => one.spec.clusterUid === uid);
   const about = await mirrors.about(uid);
   const forgotten = await mirrors.isForgotten(uid);
   const held = object?.metadata.annotations?.[words.held];
@@ -84,7 +107,7 @@ export async function observeCluster(
         held,
         word: wordOf(object),
       },
-      objects: await objectsSeen(store, ns),
+      objects: inventory ? (inventory.objects.get(ns) ?? "none") : await objectsSeen(store, ns),
       mirror: about && { id: about.pivotId, epoch: about.epoch, counter: about.counter },
       forgotten,
       target: toAsk ? await askTarget(observer, object, mirrored, signal) : { kind: "unasked" },

@@ -215,7 +215,7 @@ function* everything(): Generator<RecoverySeen> {
               yield { spa: one, objects, mirror: copy, target, behind, forgotten, leases: "unasked" };
 }
 
-describe("planRecovery, for everything that may be known", () => {
+describe("planRecovery, for everything that may be known", { timeout: 60_000 }, () => {
   it("keeps its promises", () => {
     let count = 0;
     for (const of of everything()) {

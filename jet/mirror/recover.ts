@@ -3,12 +3,20 @@
 //   F1. The credential goes before anything else is done, and before Cluster API's managers run (I1).
 //   F2. Addresses come before the SPA, and both before any claim is served: what a cluster has is never given to another.
 //   F3. Each act may be done twice, by any process; what is done is seen in the store, not remembered.
-//   F4. A cluster that cannot be recovered does not keep the others from it.
+//   F4. A cluster that cannot be recovered does not keep the others from it; one whose credential cannot be taken keeps the managers
+//       from starting.
 import { Fault, isFault, type Logger } from "#core";
 import { words } from "#proto/render/names.ts";
 import { act, dropCredential, heldText } from "./act-recovery.ts";
 import { isBehind, tick, type LineageShelf } from "./lineage.ts";
-import { knownClusters, observeCluster, type Found, type RecoveryObserver } from "./observe-recovery.ts";
+import {
+  knownClusters,
+  observeCluster,
+  takeInventory,
+  type Inventory,
+  type Found,
+  type RecoveryObserver,
+} from "./observe-recovery.ts";
 import { planRecovery, type Recovery, type RecoveryPlan } from "./plan-recovery.ts";
 
 export interface RecoveryDeps extends RecoveryObserver {
@@ -42,11 +50,15 @@ export async function fenceAfterRestore(
     if (!open) await writable();
     open = true;
   };
-  return eachCluster(deps, async (uid) => {
-    const found = await observeCluster(deps, uid, behind, signal);
+  const unfenced = new Set<string>();
+  const inventory = await takeInventory(deps.store);
+  const done = await eachCluster(deps, async (uid) => {
+    unfenced.add(uid);
+    const found = await observeCluster(deps, uid, behind, signal, inventory);
     const plan = planRecovery(found.seen);
+    if (plan.fence) await dropCredential(deps.store, uid, found); // F1
+    unfenced.delete(uid);
     if (!plan.fence) return "nothing";
-    await dropCredential(deps.store, uid, found); // F1
     switch (plan.recovery.do) {
       case "yield":
       case "bury":
@@ -58,6 +70,14 @@ export async function fenceAfterRestore(
         return "nothing";
     }
   });
+  if (unfenced.size > 0) {
+    const why = done.find(({ clusterUid }) => unfenced.has(clusterUid))?.why;
+    throw new Fault(
+      "Unavailable",
+      `it cannot be made sure that nobody acts on ${[...unfenced].join(", ")}: ${why}`,
+    ); // F4
+  }
+  return done;
 }
 
 /**
@@ -71,7 +91,8 @@ export async function recoverClusters(
   const system = systemNamespaceOf(deps);
   const behind = await isBehind(deps.store, deps.lineage, system);
   if (behind) deps.log.warn("the store is older than what this gateway did: it was restored, or lost");
-  const done = await eachCluster(deps, (uid) => recoverCluster(deps, uid, behind, signal));
+  const inventory = await takeInventory(deps.store);
+  const done = await eachCluster(deps, (uid) => recoverCluster(deps, uid, behind, signal, inventory));
   await tick(deps.store, deps.lineage, system);
   return done;
 }
@@ -82,10 +103,12 @@ export async function recoverCluster(
   uid: string,
   behind: boolean,
   signal: AbortSignal,
+  /** For the first look. */
+  inventory?: Inventory,
 ): Promise<Recovery["do"]> {
   let did: Recovery["do"] = "nothing";
   for (let round = 0; round < 5; round++) {
-    const found = await observeCluster(deps, uid, behind, signal);
+    const found = await observeCluster(deps, uid, behind, signal, round === 0 ? inventory : undefined);
     const plan = planRecovery(found.seen);
     if (plan.fence) await dropCredential(deps.store, uid, found);
     if (plan.recovery.do === "nothing" || isHeldSo(found, plan)) return did;

@@ -1,7 +1,8 @@
 // What moves: every object in the cluster's namespace of a kind that makes up a cluster, but for what stays on purpose.
 // A closure, not a graph: nothing is left out because nobody points at it (research: jet.md 0.2). Pure, but for `readClosure`.
 import type { Kind, Resource, ResourceStore } from "#core";
-import { cluster, configMap, inClusterIPPool, ipAddress, ipAddressClaim, moveKinds, secret } from "#proto";
+import { cluster, moveKinds } from "#proto";
+import { belongsTo } from "#proto/render/membership.ts";
 import { words } from "#proto/render/names.ts";
 import { contentHash } from "#proto/render/shape.ts";
 import { carriedStatus } from "./carried.ts";
@@ -57,23 +58,9 @@ function byName([a]: readonly unknown[], [b]: readonly unknown[]): number {
   return String(a) < String(b) ? -1 : 1;
 }
 
-/** Whether an object belongs to the cluster and goes where it goes. */
+/** Whether an object belongs to the cluster and goes where it goes; the same rule as for its mirror. */
 export function moves(kind: Kind, object: Resource, cluster: string): boolean {
-  const labels = object.metadata.labels ?? {};
-  if (labels[words.stays]) return false;
-  if (kind === secret)
-    return labels[words.clusterName] === cluster || typeOf(object) === "cluster.x-k8s.io/secret";
-  if (kind === configMap) return labels[words.clusterName] === cluster;
-  if (kind === ipAddressClaim || kind === ipAddress) return poolKindOf(object) === inClusterIPPool.kind;
-  return true;
-}
-
-function typeOf(object: Resource): unknown {
-  return (object as { type?: unknown }).type;
-}
-
-function poolKindOf(object: Resource): unknown {
-  return (object.spec as { poolRef?: { kind?: unknown } } | undefined)?.poolRef?.kind;
+  return belongsTo(cluster, kind, object);
 }
 
 /** Everything but status, server-side metadata and what a pivot itself writes. */

@@ -1,9 +1,9 @@
 // Steps 13 and 14, and the way back before the decision: what is left to be looked at and to be removed.
-import { isFault, type Resource } from "#core";
+import { isDeleting, isFault, type Resource } from "#core";
 import { cluster, isPausedNow, type Cluster } from "#proto";
 import { words } from "#proto/render/names.ts";
 import { censusDifference, censusOf, namesThatDiffer } from "./census.ts";
-import { memberText, ownerLevels, type Closure } from "./closure.ts";
+import { memberText, ownerLevels, type Closure, type Member } from "./closure.ts";
 import { lacking } from "./copies.ts";
 import { readDecision, writeDecision } from "./decision.ts";
 import type { PivotJournal } from "./journal.ts";
@@ -100,6 +100,9 @@ export async function removeStrays(
   return closureIn(ctx, ctx.target);
 }
 
+/** What a collector is given before the next look. */
+const collectorMs = 100;
+
 /** 14. Once the target is seen to hold all, the old objects go without any controller acting on them; leaves first. */
 export const retire: Step = async (ctx, journal) => {
   const { namespace } = ctx.names;
@@ -112,12 +115,9 @@ export const retire: Step = async (ctx, journal) => {
     await writeDecision(ctx.target, namespace, journal, "Active", ctx.clock.now());
   }
   if (!here) return next;
-  for (const level of ownerLevels(here.members).reverse()) {
-    await stillOurs(ctx, journal);
-    await all(ctx, level, ({ kind, object }) => forget(ctx, journal, ctx.source, kind, object, restingPlace));
-  }
+  await removeAll(ctx, journal, ownerLevels(here.members).reverse().flat());
   const left = (await closureIn(ctx, ctx.source)).members[0];
-  return left ? waiting("NotGone", "is still there", memberText(left)) : next;
+  return left ? { ...waiting("NotGone", "is still there", memberText(left)), afterMs: collectorMs } : next;
 };
 
 /** Whether the target holds all that the source is about to lose. Pure. */
@@ -138,12 +138,52 @@ export function judgeHeld(
   );
 }
 
-/** The object with the words that tell controllers and webhooks to let it go, beside what it says already; undefined where it has them. */
+/**
+ * First all are told to be let go, then they go: whatever a server's collector does when it sees an owner gone a moment before what it
+ * owned is then what is wanted. Kinds that own nothing leave no orphans; those of the others are the collector's to write, and what is
+ * still there at the next look loses its finalizers. Objects that no controller guards (Secrets) need not be told.
+ */
+async function removeAll(
+  ctx: PivotContext,
+  journal: PivotJournal,
+  leavesFirst: readonly Member[],
+): Promise<void> {
+  const owning = new Set(
+    leavesFirst.flatMap((m) => (m.object.metadata.ownerReferences ?? []).map((ref) => ref.kind)),
+  );
+  await stillOurs(ctx, journal);
+  const told = new Map<Member, Resource>();
+  await all(ctx, leavesFirst, async (member) => {
+    const { kind, object } = member;
+    const resting = kind.hasStatus && !isDeleting(object) ? restingPlace(object) : undefined;
+    told.set(member, resting ? await ctx.source.update(kind, resting) : object);
+  });
+  await stillOurs(ctx, journal);
+  await all(ctx, leavesFirst, async (member) => {
+    const { kind, object } = member;
+    const propagation = owning.has(kind.kind) ? "Orphan" : "Background";
+    const last = told.get(member) ?? object;
+    if (isDeleting(last) || last.metadata.finalizers?.length) {
+      return forget(ctx, journal, ctx.source, kind, last, propagation);
+    }
+    const { name, namespace = "", uid, resourceVersion } = last.metadata;
+    try {
+      await ctx.source.delete(kind, { namespace, name }, { uid, resourceVersion, propagation });
+    } catch (error) {
+      if (!isFault(error, "NotFound")) throw error;
+    }
+  });
+}
+
+/**
+ * The object with the words that tell controllers and webhooks to let it go, beside what it says already, and without finalizers;
+ * undefined where it has those words. A controller that puts its finalizer back before the deletion finds it taken off after it.
+ */
 function restingPlace(object: Resource): Resource | undefined {
   const said = object.metadata.annotations ?? {};
   if (said[words.deleteForMove] !== undefined) return undefined;
   const annotations = { ...said, [words.paused]: "", [words.deleteForMove]: "" };
-  return { ...object, metadata: { ...object.metadata, annotations } };
+  return { ...object, metadata: { ...object.metadata, annotations, finalizers: [] } };
 }
 
 /** Takes an undecided pivot back: the copies go, the source wakes up. The journal never comes here from Commit on. */

@@ -5,6 +5,7 @@ import {
   isDeleting,
   isFault,
   type Clock,
+  type DeleteOptions,
   type Draft,
   type Key,
   type Kind,
@@ -123,7 +124,7 @@ const tries = 10;
 
 /**
  * Deletes exactly the object that was read, without letting its controllers act: deletion first, so that none puts its finalizer back,
- * then all finalizers. What another process or controller has written on it meanwhile is read anew; another object of its name stays.
+ * then all finalizers. "Orphan" leaves what a stranger made depend on it; it costs a write, and the server's collector one. What another process or controller has written on it meanwhile is read anew; another object of its name stays.
  */
 export async function forget(
   ctx: Pick<PivotContext, "journal">,
@@ -131,14 +132,14 @@ export async function forget(
   store: ResourceStore,
   kind: Kind,
   object: Resource,
-  prepare: (object: Resource) => Resource | undefined = () => undefined,
+  propagation: NonNullable<DeleteOptions["propagation"]> = "Orphan",
 ): Promise<void> {
   const { name, namespace, uid } = object.metadata;
   const key = namespace ? { namespace, name } : { name };
   let have: Resource | undefined = object;
   for (let attempt = 1; have?.metadata.uid === uid; attempt++) {
     try {
-      return await forgetNow(store, kind, key, have, prepare);
+      return await forgetNow(store, kind, key, have, propagation);
     } catch (error) {
       if (isFault(error, "NotFound")) return;
       if (!isFault(error, "Conflict") || attempt >= tries) throw error;
@@ -153,13 +154,12 @@ async function forgetNow(
   kind: Kind,
   key: Key,
   object: Resource,
-  prepare: (object: Resource) => Resource | undefined,
+  propagation: NonNullable<DeleteOptions["propagation"]>,
 ): Promise<void> {
   let left: Resource | undefined = object;
   if (!isDeleting(object)) {
-    const prepared = prepare(object);
-    const { uid, resourceVersion } = (prepared ? await store.update(kind, prepared) : object).metadata;
-    left = await store.delete(kind, key, { uid, resourceVersion, propagation: "Orphan" });
+    const { uid, resourceVersion } = object.metadata;
+    left = await store.delete(kind, key, { uid, resourceVersion, propagation });
   }
   if (left) await store.update(kind, { ...left, metadata: { ...left.metadata, finalizers: [] } });
 }

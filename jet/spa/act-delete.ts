@@ -1,7 +1,7 @@
 // Actions on the way down.
-import { Fault, formatTime, type Kind, type ResourceStore } from "#core";
+import { Fault, formatTime, type Kind, type Resource, type ResourceStore } from "#core";
 import { clusterApiKinds, cluster, ipAddressClaim, secret } from "#proto";
-import { ensureForgotten, ensureHolds, modify } from "../ensure.ts";
+import { ensureDeleted, ensureForgotten, ensureHolds, modify } from "../ensure.ts";
 import type { SpaSeen } from "./seen.ts";
 import { identityOf } from "./rendered.ts";
 import type { SpaAction } from "./action.ts";
@@ -24,12 +24,28 @@ export async function pause(store: ResourceStore, { names }: SpaSeen): Promise<v
   );
 }
 
+/** Leaves first. Claims are only let go by CAPV: the IPAM that serves them must still take their addresses back. */
 export async function forgetObjects(store: ResourceStore, seen: SpaSeen): Promise<void> {
-  const kinds = new Map<string, Kind>([...clusterApiKinds, ipAddressClaim].map((kind) => [kind.kind, kind]));
+  const kinds = new Map<string, Kind>(clusterApiKinds.map((kind) => [kind.kind, kind]));
   for (const object of [...seen.gateway.objects].reverse()) {
     const kind = kinds.get(object.kind);
     if (kind) await ensureForgotten(store, kind, object);
+    else if (object.kind === ipAddressClaim.kind) await letClaimGo(store, object);
   }
+}
+
+async function letClaimGo(store: ResourceStore, { metadata }: Resource): Promise<void> {
+  const key = { namespace: metadata.namespace ?? "", name: metadata.name };
+  await ensureDeleted(store, ipAddressClaim, key);
+  await modify(store, ipAddressClaim, key, (claim) => {
+    const held = claim.metadata.finalizers ?? [];
+    const others = held.filter(
+      (finalizer) => !finalizer.startsWith("vspherevm.infrastructure.cluster.x-k8s.io"),
+    );
+    return others.length === held.length
+      ? undefined
+      : { ...claim, metadata: { ...claim.metadata, finalizers: others } };
+  });
 }
 
 /** From now on nothing on the gateway can act for the cluster, whatever its controllers believe. */

@@ -137,6 +137,28 @@ describe("a cluster with an etcd of the site", () => {
     );
   });
 
+  it("hands a renewed client certificate on, to whichever side has the cluster", async () => {
+    await world.prepare(10);
+    await keepSecret(dataOf(good()));
+    await world.want(external);
+    const renew = async (by: KeyPair) => {
+      const key = { namespace: "pcg-system", name: "lab-etcd" };
+      const parts = { "ca.crt": ca, "tls.crt": by.certificate, "tls.key": by.key.reveal() };
+      await world.gateway.update(secret, { ...(await world.gateway.get(secret, key))!, data: dataOf(parts) });
+    };
+    const shown = async (side: World["gateway"]) =>
+      secretText(
+        await side.get(secret, { namespace: "cluster-u1", name: "c1-apiserver-etcd-client" }),
+        "tls.crt",
+      );
+    await world.untilMilestone("CloudInfrastructureReady");
+    await renew(other);
+    await world.until("renewed here", async () => (await shown(world.gateway)) === other.certificate);
+    await world.untilState("Running");
+    await renew(client);
+    await world.until("renewed there", async () => (await shown(world.workload)) === client.certificate);
+  });
+
   it("leaves nothing of it behind when it is deleted", async () => {
     await world.prepare(10);
     await keepSecret(dataOf(good()));

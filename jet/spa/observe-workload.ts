@@ -4,14 +4,19 @@ import {
   deployment,
   inClusterIPPool,
   namespace,
+  pod,
   secret,
   secretText,
   spectroCluster,
   type Deployment,
+  type Pod,
+  type SecretObject,
   type Spa,
 } from "#proto";
 import type { ClusterNames } from "#proto/render/names.ts";
 import type { JetDeps } from "../ports.ts";
+import type { Trouble } from "../milestones.ts";
+import { podTrouble } from "../pods.ts";
 import { isSettled } from "../pivot/journal.ts";
 import { deploymentKeys, isAvailable, readInstalled } from "../providers.ts";
 import type { Observer } from "./observe.ts";
@@ -47,6 +52,8 @@ export async function readWorkload(
         deployments,
         spectroCluster: await optional(store.get(spectroCluster, { ...here, name: names.cluster }, limit)),
         identity,
+        etcd:
+          side === "workload" && found.spec.controlPlane.etcd ? await etcdSecretsIn(store, names, limit) : [],
         kubeconfig:
           side === "workload"
             ? secretText(await store.get(secret, { ...here, name: names.kubeconfig }, limit), "value")
@@ -54,9 +61,10 @@ export async function readWorkload(
         childPools: side === "workload" ? (await store.list(inClusterIPPool, here, limit)).items : [],
       };
     });
-    const runs =
-      [...seen.deployments.values()].filter(isAvailable).length > options.providers.deployments.length;
-    if (side !== "gateway" || !isSettled(found.status?.pivot) || !runs) return seen;
+    if (side !== "gateway" || !isSettled(found.status?.pivot)) return seen;
+    const wanted = deploymentKeys(names.uid, options.providers);
+    const idle = wanted.filter((at) => !isAvailable(seen.deployments.get(`${at.namespace}/${at.name}`)));
+    if (idle.length > 0) return { ...seen, pods: await podsOf(deps, options, seen.store, idle, signal) };
     return { ...seen, silent: await silence(deps, options, seen.store, signal) };
   } catch (error) {
     await (store as OwnedStore | undefined)?.close().catch(() => {});
@@ -65,6 +73,41 @@ export async function readWorkload(
       kind: "unreachable",
       fault: Fault.from(error, `talking to the cluster's API for ${found.spec.clusterName}`),
     };
+  }
+}
+
+async function etcdSecretsIn(
+  store: OwnedStore,
+  names: ClusterNames,
+  limit: AbortSignal,
+): Promise<SecretObject[]> {
+  const found: SecretObject[] = [];
+  for (const name of [names.etcdCa, names.etcdClient]) {
+    const one = await store.get(secret, { namespace: names.namespace, name }, limit);
+    if (one) found.push(one);
+  }
+  return found;
+}
+
+/** What is wrong with the pods in these namespaces; who cannot tell has nothing to say. */
+async function podsOf(
+  deps: JetDeps,
+  { workloadTimeoutMs }: Observer["options"],
+  store: OwnedStore,
+  idle: readonly { readonly namespace: string }[],
+  signal: AbortSignal,
+): Promise<Trouble | undefined> {
+  try {
+    return await within(deps, workloadTimeoutMs, signal, async (limit) => {
+      const pods: Pod[] = [];
+      for (const namespace of new Set(idle.map((at) => at.namespace))) {
+        pods.push(...(await store.list(pod, { namespace }, limit)).items);
+      }
+      return podTrouble(pods);
+    });
+  } catch {
+    signal.throwIfAborted();
+    return undefined;
   }
 }
 

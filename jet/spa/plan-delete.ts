@@ -23,7 +23,7 @@ export type { DeletionOptions } from "./deletion/part.ts";
 
 export function planDeletion(seen: SpaSeen, options: DeletionOptions): SpaPlan {
   const { deletePolicy } = seen.spa.spec;
-  const memory = remembered(seen, options.now);
+  const memory = remembered(seen, options);
   const view: DeletionView = { ...options, memory, forced: deletePolicy === "Force" };
   if (deletePolicy === "Orphan") return planOf(seen, view, walk(orphanParts, seen, view));
   if (memory.way === "ByLedger") return planOf(seen, view, walk(ledgerParts, seen, view));

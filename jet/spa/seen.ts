@@ -14,6 +14,7 @@ import { controlPlanePlacements, type AddressNeed } from "#proto/render/addresse
 import type { ClusterNames } from "#proto/render/names.ts";
 import type { Role } from "../ledger.ts";
 import type { AboutMirror, ImageSource, PlacementAt, VmFacts } from "../ports.ts";
+import type { Trouble } from "../milestones.ts";
 import type { Installed } from "../providers.ts";
 import type { LeasedAddress } from "../render/cluster.ts";
 import type { EtcdAccess } from "../render/etcd.ts";
@@ -90,12 +91,16 @@ export type WorkloadSeen =
       readonly kind: "reachable";
       readonly store: OwnedStore;
       readonly installed: Installed | undefined;
+      /** What the pods say where a Deployment is not available; only looked for before a pivot. */
+      readonly pods?: Trouble | undefined;
       /** What does not answer there although it runs; only looked for before a pivot. */
       readonly silent?: string | undefined;
       readonly deployments: ReadonlyMap<string, Deployment>;
       readonly spectroCluster: SpectroCluster | undefined;
       /** Only looked at where the workload cluster owns its objects. */
       readonly identity: SecretObject | undefined;
+      /** Those of an external etcd; looked at where the identity is. */
+      readonly etcd?: readonly SecretObject[];
       readonly kubeconfig: string | undefined;
       readonly childPools: readonly Resource[];
     };

@@ -1,21 +1,32 @@
 // What follows the wish and the world without being a milestone.
 import type { ConditionDraft } from "#core";
-import { inClusterIPPool, secret, type MachineStatus, type SpectroCluster } from "#proto";
+import { inClusterIPPool, secret, type MachineStatus, type SecretObject, type SpectroCluster } from "#proto";
 import { machineStatuses } from "#proto/render/machines.ts";
 import { includes } from "#proto/render/shape.ts";
 import { commandOf } from "../pivot/command.ts";
 import { isSettled } from "../pivot/journal.ts";
 import type { SpaSeen } from "./seen.ts";
 import { type SpaAction, apply, keep } from "./action.ts";
-import { identityOf, childPools } from "./rendered.ts";
+import { identityOf, childPools, etcdSecretsOf } from "./rendered.ts";
 import { condition, type PlanOptions } from "./stage.ts";
 
-/** A corrected password reaches a cluster that is not moving. */
+/** A corrected password, and a renewed certificate for etcd, reach a cluster that is not moving. */
 export function gatewayUpkeep(seen: SpaSeen): SpaAction[] {
-  const identity = identityOf(seen);
   const owns = seen.side === "gateway" && isSettled(seen.spa.status?.pivot); // L1
-  if (!owns || !identity || !seen.identity || includes(seen.identity, { data: identity.data })) return [];
-  return [apply(secret, identity, true)];
+  if (!owns) return [];
+  const identity = identityOf(seen);
+  const stale = identity && seen.identity && !includes(seen.identity, { data: identity.data });
+  return [
+    ...(stale ? [apply(secret, identity, true)] : []),
+    ...staleEtcd(seen, seen.etcd?.made ?? []).map((object) => apply(secret, object, true)),
+  ];
+}
+
+/** The Secrets of an external etcd that are there and say something else. Machines get what is in them when they are made. */
+function staleEtcd(seen: SpaSeen, have: readonly SecretObject[]) {
+  return etcdSecretsOf(seen).filter((wanted) =>
+    have.some((one) => one.metadata.name === wanted.metadata.name && !includes(one.data, wanted.data)),
+  );
 }
 
 /** A person's word to the pivot, heard once. "rollback" holds for as long as it stands: the pivot's stage heeds it. */
@@ -33,6 +44,9 @@ export function upkeepActions(seen: SpaSeen): SpaAction[] {
   const identity = identityOf(seen);
   if (identity && !includes(seen.workload.identity, { data: identity.data })) {
     actions.push({ do: "apply", on: "workload", kind: secret, object: identity, hold: true }); // L1: this side owns the cluster
+  }
+  for (const object of staleEtcd(seen, seen.workload.etcd ?? [])) {
+    actions.push({ do: "apply", on: "workload", kind: secret, object, hold: true });
   }
   for (const pool of childPools(seen)) {
     const have = seen.workload.childPools.find((p) => p.metadata.name === pool.metadata.name);

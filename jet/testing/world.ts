@@ -15,6 +15,7 @@ import {
   deployment,
   encode64,
   inClusterIPPool,
+  ipAddress,
   ipAddressClaim,
   machine,
   machineDeployment,
@@ -94,6 +95,8 @@ export class World {
   readonly events: ClusterEvent[] = [];
   readonly shelf = memoryEventShelf();
   readonly snapshots = memorySnapshotShelf();
+  /** Copies of clusters' objects; none unless a test brings them. */
+  mirrors: JetDeps["mirrors"];
   asked = 0;
   /** Wraps the gateway's store as Jet sees it; for tests that break it. */
   jetStore: JetDeps["store"] = this.gateway;
@@ -166,6 +169,7 @@ export class World {
       events: this.shelf,
       snapshots: this.snapshots,
       crds: () => [],
+      ...(this.mirrors ? { mirrors: this.mirrors } : {}),
       clock: this.clock,
       log: silentLogger,
       random: this.#random,
@@ -380,7 +384,7 @@ export class World {
   /** Everything of the cluster that is left on the gateway: "Kind/name". */
   async residue(): Promise<string[]> {
     const left: string[] = [...this.dc.vms.keys()].map((name) => `VM/${name}`);
-    for (const kind of [...clusterApiKinds, spa, secret, ipAddressClaim, inClusterIPPool]) {
+    for (const kind of [...clusterApiKinds, spa, secret, ipAddressClaim, ipAddress, inClusterIPPool]) {
       for (const object of (await this.gateway.list(kind)).items) {
         const { namespace: ns, labels, name } = object.metadata;
         if (ns === "cluster-u1" || labels?.[words.clusterUid] === "u1") left.push(`${kind.kind}/${name}`);

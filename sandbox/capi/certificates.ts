@@ -86,7 +86,7 @@ export async function newSigningKey(): Promise<KeyPair> {
 export async function issue(
   authority: KeyPair,
   subject: { readonly commonName: string; readonly organizations?: readonly string[] },
-  use: { readonly server: readonly string[] } | "client",
+  use: { readonly server: readonly string[]; readonly alsoClient?: boolean } | "client",
   clock: Clock,
 ): Promise<KeyPair> {
   const keys = await newKeys();
@@ -104,7 +104,8 @@ export async function issue(
     extensions: [
       new KeyUsagesExtension(KeyUsageFlags.digitalSignature | KeyUsageFlags.keyEncipherment, true),
       new ExtendedKeyUsageExtension([
-        use === "client" ? ExtendedKeyUsage.clientAuth : ExtendedKeyUsage.serverAuth,
+        ...(use === "client" ? [] : [ExtendedKeyUsage.serverAuth]),
+        ...(use === "client" || use.alsoClient ? [ExtendedKeyUsage.clientAuth] : []),
       ]),
       ...(names.length > 0
         ? [

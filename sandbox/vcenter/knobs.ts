@@ -8,7 +8,7 @@ export interface VcenterKnobs {
   latency(method: string, ms: number): void;
   /** The next `times` calls of `method` fail with the fault type named ("NoPermission", "SystemError", …); once unless told. */
   failNext(method: string, fault: string, times?: number): void;
-  /** The next `times` calls of `method` have their connection cut before an answer; once unless told. */
+  /** The next `times` calls of `method` ("*": of any) have their connection cut before an answer; once unless told. */
   cutNext(method: string, times?: number): void;
   /** Refuses every login as InvalidLogin until turned off. */
   refuseLogins(on: boolean): void;

@@ -102,6 +102,13 @@ describe("a kubelet that plays programs", () => {
     await eventually("it is Available", async () => (await condition())?.status === "True");
     expect((await store.list(pod)).items[0]?.status?.phase).toBe("Running");
 
+    const told: unknown[] = [];
+    run.pod.onFiles((files) => told.push(files));
+    await modify(store, secret, { ...key, name: "s" }, (o) => void (o.data = { token: "ZGVm" }));
+    await eventually("it hears of a new value", () => told.length > 0);
+    expect(told).toEqual([{ s: { token: "def" } }]);
+    expect(runs).toHaveLength(1);
+
     await store.delete(deployment, key);
     await eventually("it is aborted", () => run.signal.aborted);
   });

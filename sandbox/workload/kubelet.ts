@@ -5,6 +5,7 @@
 //   B2. An image that nobody knows is never Available; its Pod says ErrImagePull.
 //   B3. A program that ends by itself is started again, after 1 s, 2 s, ... at most 30 s.
 //   B4. A program is ready while it runs, unless it tells of its readiness itself: then while it says so.
+//   B5. A mounted Secret that changes is told to the program, which is not started anew for it.
 import {
   Fault,
   keyOf,
@@ -50,6 +51,8 @@ interface Running {
   readonly template: unknown;
   readonly abort: AbortController;
   readonly done: Promise<void>;
+  readonly files: ProgramPod["files"];
+  refresh(files: ProgramPod["files"]): void;
   /** What the program said last (B4); undefined until it says something. */
   readonly ready: boolean | undefined;
 }
@@ -99,7 +102,9 @@ export function kubelet(deps: KubeletDeps): Kubelet {
           await halt(text);
           running.set(text, start(deps, object, wanted.pod));
         }
-        const ready = running.get(text)?.ready;
+        const run = running.get(text);
+        if (run && !sameJson(run.files, wanted.pod.files)) run.refresh(wanted.pod.files); // B5
+        const ready = run?.ready;
         await report(deps, object, ready === false ? { ...wanted, kind: "starts" } : wanted);
         return ready === undefined ? {} : { after: ready ? runningMs : startingMs }; // B4
       },
@@ -159,6 +164,7 @@ async function placement(deps: KubeletDeps, object: Deployment): Promise<Placeme
       env: environment(object),
       files,
       deployment: object,
+      onFiles: () => {},
       tellReady: () => {},
     },
   };
@@ -215,10 +221,14 @@ function start(deps: KubeletDeps, object: Deployment, pod: ProgramPod): Running 
   const log = deps.log.child({ program: imageName(image), namespace: pod.namespace, deployment: pod.name });
   let ready: boolean | undefined;
   const tellReady = (now: boolean) => void (ready = now);
+  let files = pod.files;
+  let listeners: ((now: ProgramPod["files"]) => void)[] = [];
+  const onFiles: ProgramPod["onFiles"] = (listener) => void listeners.push(listener);
   const loop = async () => {
     for (let crashes = 0; !abort.signal.aborted; crashes++) {
       try {
-        await program?.({ ...pod, tellReady }, abort.signal);
+        listeners = [];
+        await program?.({ ...pod, files, onFiles, tellReady }, abort.signal);
         if (!abort.signal.aborted) log.warn("program ended by itself");
       } catch (error) {
         if (abort.signal.aborted) return;
@@ -234,6 +244,13 @@ function start(deps: KubeletDeps, object: Deployment, pod: ProgramPod): Running 
     template: object.spec.template,
     abort,
     done,
+    get files() {
+      return files;
+    },
+    refresh(now) {
+      files = now;
+      for (const listener of listeners) listener(now);
+    },
     get ready() {
       return ready;
     },

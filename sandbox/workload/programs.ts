@@ -14,6 +14,8 @@ export interface ProgramPod {
   readonly env: Readonly<Record<string, string>>;
   /** Secrets mounted, by their names: their values as text. */
   readonly files: Readonly<Record<string, Readonly<Record<string, string>>>>;
+  /** Called with all of them whenever a mounted Secret has changed. */
+  onFiles(listener: (files: ProgramPod["files"]) => void): void;
   readonly deployment: Deployment;
   /** Tells whether it is ready to serve. A program that never calls this is ready while it runs. */
   tellReady(ready: boolean): void;

@@ -1,22 +1,32 @@
 // The embedded control plane on the real programs: what it starts, that its webhooks work, that nothing is lost and nothing left behind.
 import { spawn, type ChildProcess } from "node:child_process";
+import { X509Certificate } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { request } from "node:https";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { connect } from "node:tls";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import {
   listSnapshots,
   openBundle,
+  preflightExternal,
   restoreControlPlane,
   startControlPlane,
   type Bundle,
   type ControlPlane,
   type ProgramStatus,
 } from "#controlplane";
+import { settleCertificates } from "#controlplane/certificates.ts";
+import { etcdAt } from "#controlplane/etcd.ts";
+import { relieve } from "#controlplane/housekeeping.ts";
+import { settleFolders } from "#controlplane/layout.ts";
 import { defineKind, isFault, silentLogger, systemClock, type OwnedStore, type Resource } from "#core";
 import { kubeStore } from "#core/store/kube-store.ts";
+import { KubeClient } from "#core/store/kube/client.ts";
+import { connectionFrom } from "#core/store/kube/connection.ts";
 import { bundleCopy, peerBundle } from "./harness/bundle.ts";
 import { crdKind } from "./harness/crds.ts";
 
@@ -28,6 +38,21 @@ const configMaps = defineKind({
   hasStatus: false,
 });
 const secrets = defineKind({ group: "", version: "v1", kind: "Secret", plural: "secrets", hasStatus: false });
+const webhookConfigurations = defineKind({
+  group: "admissionregistration.k8s.io",
+  version: "v1",
+  kind: "ValidatingWebhookConfiguration",
+  plural: "validatingwebhookconfigurations",
+  namespaced: false,
+  hasStatus: false,
+});
+const serviceAccounts = defineKind({
+  group: "",
+  version: "v1",
+  kind: "ServiceAccount",
+  plural: "serviceaccounts",
+  hasStatus: false,
+});
 const namespaces = defineKind({
   group: "",
   version: "v1",
@@ -35,8 +60,17 @@ const namespaces = defineKind({
   plural: "namespaces",
   namespaced: false,
 });
+const vsphereClusters = defineKind({
+  group: "infrastructure.cluster.x-k8s.io",
+  version: "v1beta2",
+  kind: "VSphereCluster",
+  plural: "vsphereclusters",
+});
 const clusters = (version: string) =>
   defineKind({ group: "cluster.x-k8s.io", version, kind: "Cluster", plural: "clusters" });
+
+/** Of the four providers. */
+const crdCount = 25;
 
 const deps = { clock: systemClock, log: silentLogger, random: Math.random };
 const never = new AbortController().signal;
@@ -60,6 +94,16 @@ async function until<T>(what: string, probe: () => Promise<T | undefined>, patie
     if (Date.now() > deadline) throw new Error(`${what} took more than ${patienceMs} ms`);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
+}
+
+function servedSerial(port: number): Promise<string | undefined> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ host: "127.0.0.1", port, rejectUnauthorized: false }, () => {
+      resolve(socket.getPeerX509Certificate()?.serialNumber);
+      socket.end();
+    });
+    socket.once("error", reject);
+  });
 }
 
 function isAlive(pid: number | undefined): boolean {
@@ -105,7 +149,7 @@ describe("a control plane", () => {
 
   it("serves every kind of Cluster API and CAPV, labelled with its contracts", async () => {
     const { items } = await store.list(crdKind);
-    expect(items).toHaveLength(25);
+    expect(items).toHaveLength(crdCount);
     for (const { metadata, status } of items) {
       expect(status?.conditions?.find(({ type }) => type === "Established")?.status, metadata.name).toBe(
         "True",
@@ -130,6 +174,17 @@ describe("a control plane", () => {
       code: expect.stringMatching(/Invalid|Forbidden/) as string,
       message: expect.stringContaining("no-network") as string,
     });
+  });
+
+  it("a VSphereCluster without a login of its own is refused, with what to do", async () => {
+    const template = (rest: object) =>
+      store.create(vsphereClusters, {
+        metadata: { namespace: "clusters", name: "lonely" },
+        spec: { server: "127.0.0.1", thumbprint: "AA", ...rest },
+      });
+    await expect(template({})).rejects.toThrow(/spec\.identityRef is missing: name the Secret/);
+    await template({ identityRef: { kind: "Secret", name: "lonely" } });
+    await store.delete(vsphereClusters, { namespace: "clusters", name: "lonely" });
   });
 
   it("an object of v1beta1 is converted both ways", async () => {
@@ -166,6 +221,46 @@ describe("a control plane", () => {
       });
     expect(await statusOfPath("/api")).toBe(401);
     expect(await statusOfPath("/readyz")).toBe(401);
+  });
+
+  it("passes the preflight of an external cluster; a user without rights is told what to grant", async () => {
+    await preflightExternal(controlPlane.kubeconfig, deps);
+    await store.create(serviceAccounts, { metadata: { namespace: "default", name: "nobody" } });
+    const admin = await connectionFrom(controlPlane.kubeconfig);
+    const client = new KubeClient(admin, systemClock, 10_000);
+    const made = (await client.fetch({
+      method: "POST",
+      path: "/api/v1/namespaces/default/serviceaccounts/nobody/token",
+      body: { apiVersion: "authentication.k8s.io/v1", kind: "TokenRequest", spec: {} },
+      doing: "asking for a token",
+    })) as { status: { token: string } };
+    await client.close();
+    const nobody = { server: admin.server, ca: admin.ca!, token: made.status.token };
+    await expect(preflightExternal(nobody, deps)).rejects.toMatchObject({
+      code: "Invalid",
+      message: expect.stringContaining(
+        "grant get, list, watch, create, update, patch, delete on machines.cluster.x-k8s.io in all namespaces",
+      ) as string,
+    });
+  });
+
+  it("certificates made anew are served without a restart", async () => {
+    const dataDir = join(dir, "one");
+    const before = await controlPlane.status();
+    for (const name of ["kube-apiserver", "capv"]) rmSync(join(dataDir, "pki", name, "tls.crt"));
+    await settleCertificates(await settleFolders(dataDir), systemClock);
+    const ports = JSON.parse(readFileSync(join(dataDir, "ports.json"), "utf8")) as Record<string, number>;
+    const made = (name: string) =>
+      new X509Certificate(readFileSync(join(dataDir, "pki", name, "tls.crt"))).serialNumber;
+    for (const [name, port] of [
+      ["kube-apiserver", "kube-apiserver"],
+      ["capv", "capv.webhook"],
+    ] as const) {
+      await until(`the new certificate of ${name}`, async () =>
+        (await servedSerial(ports[port]!)) === made(name) ? true : undefined,
+      );
+    }
+    expect((await controlPlane.status()).map(({ pid }) => pid)).toEqual(before.map(({ pid }) => pid));
   });
 
   it.each(["capv", "etcd", "kube-apiserver"])("%s comes back when it is killed", async (name) => {
@@ -246,6 +341,98 @@ describe("a supervisor that is killed", () => {
   }, 180_000);
 });
 
+describe("etcd's file", () => {
+  it("that has reached its quota says so, and goes on when there is room", async () => {
+    const dataDir = join(dir, "quota");
+    const quotaBytes = 24 * 1024 ** 2;
+    const controlPlane = await startControlPlane({ dataDir, bundle, fsync: false, quotaBytes }, deps, never);
+    const store = await kubeStore(controlPlane.kubeconfig, { clock: systemClock });
+    try {
+      const large = (name: string) =>
+        store.create(configMaps, {
+          metadata: { namespace: "default", name },
+          data: { text: "x".repeat(700_000) },
+        } as never);
+      let refused = "";
+      for (let count = 0; count < 60 && !refused; count++) {
+        await large(`large-${count}`).catch((error: unknown) => (refused = String(error)));
+      }
+      expect(refused).toMatch(/database space exceeded/);
+      const status = await until("the alarm", async () => {
+        const [etcd] = await controlPlane.status();
+        return etcd?.state === "ready" ? undefined : etcd;
+      });
+      expect(status.message).toMatch(/has reached its quota and takes no writes: delete what is not needed/);
+      expect(status.restarts).toBe(0);
+
+      for (const { metadata } of (await store.list(configMaps, { namespace: "default" })).items) {
+        if (metadata.name.startsWith("large-")) await store.delete(configMaps, metadata);
+      }
+      const etcd = etcdAt(join(dataDir, "run/etcd-http.sock"));
+      await relieve(etcd, silentLogger, never);
+      await large("after");
+      expect((await etcd.status()).dbSize).toBeLessThan(quotaBytes / 2);
+    } finally {
+      await store.close();
+      await controlPlane.close();
+    }
+  }, 180_000);
+});
+
+describe("a start that finds things changed", () => {
+  it("takes other ports, writes them everywhere, and clears an earlier bundle's webhooks away", async () => {
+    const dataDir = join(dir, "changed");
+    const old = { namespace: "default", name: "old" };
+    const options = { dataDir, bundle, fsync: false };
+    const first = await startControlPlane(options, deps, never);
+    const before = await kubeStore(first.kubeconfig, { clock: systemClock });
+    await before.create(clusters("v1beta2"), {
+      metadata: old,
+      spec: {
+        paused: true,
+        infrastructureRef: {
+          apiGroup: "infrastructure.cluster.x-k8s.io",
+          kind: "VSphereCluster",
+          name: "old",
+        },
+      },
+    });
+    await before.create(webhookConfigurations, {
+      metadata: {
+        name: "of-an-earlier-bundle",
+        labels: { "app.kubernetes.io/managed-by": "pcg-controlplane" },
+      },
+    });
+    await before.create(webhookConfigurations, { metadata: { name: "of-somebody-else" } });
+    await before.close();
+    await first.close();
+
+    const ports = JSON.parse(readFileSync(join(dataDir, "ports.json"), "utf8")) as Record<string, number>;
+    const strangers = ["kube-apiserver", "capi-core.webhook"].map((name) => {
+      const server = createServer().listen(ports[name], "127.0.0.1");
+      return server;
+    });
+    await Promise.all(strangers.map((server) => new Promise((resolve) => server.once("listening", resolve))));
+    const second = await startControlPlane(options, deps, never);
+    const after = await kubeStore(second.kubeconfig, { clock: systemClock });
+    try {
+      expect(second.server).not.toBe(first.server);
+      expect(readFileSync(second.kubeconfigPath, "utf8")).toBe(second.kubeconfig);
+      expect(await after.get(clusters("v1beta1"), old)).toMatchObject({
+        spec: { infrastructureRef: { apiVersion: "infrastructure.cluster.x-k8s.io/v1beta2" } },
+      });
+      const names = (await after.list(webhookConfigurations)).items.map(({ metadata }) => metadata.name);
+      expect(names).toContain("of-somebody-else");
+      expect(names).toContain("capi-validating-webhook-configuration");
+      expect(names).not.toContain("of-an-earlier-bundle");
+    } finally {
+      await after.close();
+      await second.close();
+      for (const server of strangers) server.close();
+    }
+  }, 180_000);
+});
+
 describe("a lost disk", () => {
   const key = { namespace: "default", name: "saved" };
   let dataDir: string;
@@ -302,7 +489,7 @@ describe("a lost disk", () => {
         data: { password: Buffer.from("correct horse").toString("base64") },
       });
       expect(await store.get(configMaps, { ...key, name: "later" })).toBeUndefined();
-      expect((await store.list(crdKind)).items).toHaveLength(25);
+      expect((await store.list(crdKind)).items).toHaveLength(crdCount);
     });
   });
 

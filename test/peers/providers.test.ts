@@ -8,10 +8,21 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { bundledProviders, openBundle } from "#controlplane";
 import { apiVersionOf, systemClock, type Clock, type OwnedStore } from "#core";
 import { kubeStore } from "#core/store/kube-store.ts";
-import { encode64, inClusterIPPool, kubeadmControlPlane, namespace, service, vsphereVM } from "#proto";
+import {
+  encode64,
+  inClusterIPPool,
+  kubeadmControlPlane,
+  machine,
+  namespace,
+  service,
+  vsphereCluster,
+  vsphereDeploymentZone,
+  vsphereVM,
+} from "#proto";
 import { crdOf } from "#proto/generate-crds.ts";
 import { clusterNamespace } from "#proto/render/names.ts";
 import { ensureExists } from "../../jet/ensure.ts";
+import { zonesIn } from "../../jet/spa/zones.ts";
 import { renderedObjects, wishes } from "../../jet/testing/rendered.ts";
 import { applied } from "./harness/applied.ts";
 import { asker, type Asker } from "./harness/ask.ts";
@@ -126,7 +137,7 @@ describe("a cluster that Jet wrote, on a real vCenter's likeness", () => {
   let vcsim: Vcsim;
   const template = "/DC0/vm/DC0_C0_RP0_VM0";
   beforeAll(async () => {
-    vcsim = await startVcsim({ dir });
+    vcsim = await startVcsim({ dir, size: { cluster: 2 } });
     await vcsim.govc(["vm.power", "-off", template]);
     await vcsim.govc(["snapshot.create", "-vm", template, "root"]);
     await vcsim.govc(["vm.markastemplate", template]);
@@ -164,6 +175,63 @@ describe("a cluster that Jet wrote, on a real vCenter's likeness", () => {
       .poll(vms, { timeout: 40_000, interval: 250 })
       .toEqual([expect.stringMatching(/^[0-9a-f-]{36}$/)]);
     console.log(`its first VM was there after ${Date.now() - began} ms`);
+    for (const [name, log] of managers!.logs()) expect(log, name).not.toMatch(/is forbidden/i);
+  });
+
+  it("in several places is spread over them by tags, and its zones go without a trace", async () => {
+    await vcsim.govc(["tags.category.create", "-t", "Datacenter", "k8s-region"]);
+    await vcsim.govc(["tags.category.create", "-t", "ClusterComputeResource", "k8s-zone"]);
+    for (const [category, tag, path] of [
+      ["k8s-region", "DC0", "/DC0"],
+      ["k8s-zone", "DC0_C0", "/DC0/host/DC0_C0"],
+      ["k8s-zone", "DC0_C1", "/DC0/host/DC0_C1"],
+    ] as const) {
+      await vcsim.govc(["tags.create", "-c", category, tag]);
+      await vcsim.govc(["tags.attach", "-c", category, tag, path]);
+    }
+    const place = { datacenter: "DC0", datastore: "LocalDS_0", networkName: "VM Network", staticIp: false };
+    const spec = wish({
+      clusterUid: "spread",
+      cloud: {
+        type: "vsphere",
+        server: new URL(vcsim.url).host,
+        thumbprint: vcsim.thumbprint,
+        credentialRef: { name: "lab" },
+      },
+      network: { endpoint: { type: "External", host: "127.0.0.1" } },
+      controlPlane: {
+        failureDomains: [
+          { name: "a", placement: { ...place, computeCluster: "DC0_C0" } },
+          { name: "b", placement: { ...place, computeCluster: "DC0_C1" } },
+        ],
+      },
+    });
+    const here = { namespace: clusterNamespace(spec.clusterUid) };
+    await ensureExists(store, namespace, { metadata: { name: here.namespace } });
+    const credential = { username: encode64(vcsim.user), password: encode64(vcsim.password.reveal()) };
+    for (const { kind, object } of renderedObjects(spec, { template, credential })) {
+      await ensureExists(store, kind, object);
+    }
+    const domains = async () =>
+      (await store.get(vsphereCluster, { ...here, name: "c1" }))?.status?.failureDomains?.map(
+        ({ name }) => name,
+      );
+    await expect.poll(domains, { timeout: 30_000, interval: 250 }).toEqual(["spread-a", "spread-b"]);
+    const placed = async () =>
+      (await store.list(vsphereVM, here)).items.map(({ spec: vm }) => [
+        vm.biosUUID !== undefined,
+        vm.resourcePool,
+      ]);
+    await expect
+      .poll(placed, { timeout: 40_000, interval: 250 })
+      .toEqual([[true, expect.stringMatching(/^DC0_C[01]\/Resources$/)]]);
+
+    // A zone that a machine is in stays as long as the machine; without one, both objects go.
+    const [machine_] = (await store.list(machine, here)).items;
+    const free = ["spread-a", "spread-b"].find((name) => name !== machine_?.spec.failureDomain)!;
+    await store.delete(vsphereDeploymentZone, { name: free });
+    const left = async () => (await zonesIn(store, "spread")).map((o) => `${o.kind}/${o.metadata.name}`);
+    await expect.poll(left, { timeout: 20_000, interval: 250 }).not.toContain(`VSphereFailureDomain/${free}`);
     for (const [name, log] of managers!.logs()) expect(log, name).not.toMatch(/is forbidden/i);
   });
 });

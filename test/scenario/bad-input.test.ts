@@ -1,5 +1,6 @@
 // Mistakes that people make: each is told in words that can be acted on, where the person looks, and the path goes on once it is mended.
 import { writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Fault, getCondition, Secret } from "#core";
@@ -56,6 +57,29 @@ describe("bad input", { timeout: 240_000 }, () => {
     );
     await saysEverywhere(uid, "SpecValid", /DC9.*there (is|are): DC0/s);
     await saysEverywhere(uid, "SpecValid", /nodez/);
+    await site.client.deleteCluster(uid);
+    await untilState(site.client, uid, "Deleted");
+  });
+
+  it("an address for the API where somebody answers already is told, and the cluster goes on when they are gone", async () => {
+    const host = `${site.subnet.prefix}240`;
+    const squatter = createServer((socket) => socket.destroy());
+    await new Promise<void>((resolve, reject) => {
+      squatter.once("error", reject).listen(6443, host, resolve);
+    });
+    const uid = await named("taken", (text) =>
+      text.replace("      type: VIP", `      type: VIP\n      host: ${host}`),
+    );
+    await saysEverywhere(
+      uid,
+      "SpecValid",
+      new RegExp(`somebody answers at ${host.replaceAll(".", "\\.")}:6443`),
+    );
+    await new Promise((resolve) => squatter.close(resolve));
+    await until("the cluster has left the mistake behind", async () => {
+      const conditions = (await theSpa(uid))?.status?.conditions;
+      return getCondition(conditions, "SpecValid")?.status === "True";
+    });
     await site.client.deleteCluster(uid);
     await untilState(site.client, uid, "Deleted");
   });

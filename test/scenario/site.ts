@@ -38,7 +38,7 @@ export const testAccount = {
 /** Starts a site. Close it in any case. */
 export async function testSite(
   signal: AbortSignal,
-  gateway: Record<string, unknown> = {},
+  gateway: Record<string, unknown> & { readonly jet?: Record<string, unknown> } = {},
 ): Promise<TestSite> {
   const folder = await mkdtemp(join(tmpdir(), "pcg-scenario-"));
   const subnet = await takeSubnet();
@@ -48,7 +48,7 @@ export async function testSite(
     {
       dataDir: folder,
       account: testAccount,
-      gateway: { ...gateway, jet: { quiet: "300ms", watch: "500ms" } },
+      gateway: { ...gateway, jet: { quiet: "300ms", watch: "500ms", ...gateway.jet } },
     },
     signal,
   );

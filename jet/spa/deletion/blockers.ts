@@ -2,7 +2,7 @@
 import { formatTime, isDeleting, type Fault, type Resource } from "#core";
 import { deepestCause } from "../../causes.ts";
 import type { Trouble } from "../../milestones.ts";
-import { deploymentKeys } from "../../providers.ts";
+import { isAvailable } from "../../providers.ts";
 import { identityOf } from "../rendered.ts";
 import type { SpaSeen } from "../seen.ts";
 import { elapsed, type DeletionView } from "./part.ts";
@@ -71,16 +71,14 @@ export interface ProvidersSeen {
   readonly unavailable: readonly string[];
 }
 
-export function providersSeen(seen: SpaSeen, { providers }: DeletionView): ProvidersSeen {
-  if (seen.workload.kind !== "reachable") return { missing: [], unavailable: [] };
-  const { deployments } = seen.workload;
-  const keys = deploymentKeys(seen.names.uid, providers)
-    .filter((key) => key.namespace !== seen.names.namespace) // the agent is not needed to leave
-    .map((key) => `${key.namespace}/${key.name}`);
-  const there = keys.filter((key) => deployments.has(key));
+/** The agent is not among them: it is not needed to leave. */
+export function providersSeen({ workload }: SpaSeen, { providers }: DeletionView): ProvidersSeen {
+  if (workload.kind !== "reachable") return { missing: [], unavailable: [] };
+  const { deployments } = workload;
+  const keys = providers.deployments.map((key) => `${key.namespace}/${key.name}`);
   return {
     missing: keys.filter((key) => !deployments.has(key)),
-    unavailable: there.filter((key) => !((deployments.get(key)?.status?.availableReplicas ?? 0) > 0)),
+    unavailable: keys.filter((key) => deployments.has(key) && !isAvailable(deployments.get(key))),
   };
 }
 
@@ -93,7 +91,7 @@ export function providerTrouble(seen: SpaSeen, name: string): Trouble {
 }
 
 /** What hinders Cluster API in removing these objects: a cause that an object tells, or one that has been held for long. */
-export function removalTrouble(seen: SpaSeen, { now }: DeletionView): Trouble | undefined {
+export function removalTrouble(seen: SpaSeen, view: DeletionView): Trouble | undefined {
   const { objects } = seen.gateway;
   const credential = credentialTrouble(seen);
   if (credential) return credential;
@@ -102,6 +100,15 @@ export function removalTrouble(seen: SpaSeen, { now }: DeletionView): Trouble | 
     const remedy = aboutLogin.test(cause.message) ? `; correct ${accountText(seen)}` : "";
     return { code: cause.code, message: `${cause.message}${remedy}`, object: cause.object };
   }
+  return heldTrouble(seen, objects, view);
+}
+
+/** That one of these has been going for too long. */
+export function heldTrouble(
+  seen: SpaSeen,
+  objects: readonly Resource[],
+  { now }: DeletionView,
+): Trouble | undefined {
   const held = objects.filter((o) => isHeld(o, now)).at(-1);
   return (
     held && {

@@ -71,8 +71,9 @@ function forget({ gateway }: SpaSeen): Open | undefined {
 }
 
 /** B3 */
-function settle({ ledger, strays }: SpaSeen, { memory, now }: DeletionView): Open | undefined {
+function settle({ ledger, strays }: SpaSeen, view: DeletionView): Open | undefined {
+  const { memory, now } = view;
   if (ledger.vms.length === 0 || memory.provedAt !== undefined || strays.kind !== "counted") return undefined;
-  const again = formatTime(now + settleMs - elapsed(memory.emptySince, now));
+  const again = formatTime(now + settleMs(view) - elapsed(memory.emptySince, now));
   return { waiting: true, message: `vCenter knows none of its VMs; looking once more at ${again}` };
 }

@@ -5,6 +5,7 @@ import { Fault, type OwnedStore, type Resource } from "#core";
 import { deployment, inClusterIPPool, secret, spa, type Spa } from "#proto";
 import { modify } from "../../ensure.ts";
 import { pivotSteps, type Direction } from "../../pivot/journal.ts";
+import type { Mirrored } from "../../ports.ts";
 import { defaultImages, providerNamespace } from "../../providers.ts";
 import { crashing, Doom } from "../../testing/crashing-store.ts";
 import { randomFrom } from "../../testing/random.ts";
@@ -294,6 +295,31 @@ describe("a deletion leaves nothing behind", () => {
       },
     });
     expect([...world.dc.vms.keys()]).toEqual(["c1-elsewhere"]);
+    await world.close();
+  });
+
+  it("and knows from the mirror of a dead cluster what nobody had told the gateway", async () => {
+    const world = new World();
+    const forgotten: string[] = [];
+    await takeDown(world, running, {
+      name: "a dead API",
+      async before({ knobs, dc }) {
+        knobs.workloadUp = false;
+        const biosUUID = dc.clone("renamed-by-hand");
+        const vm = { kind: "VSphereVM", metadata: { name: "c1-w-s-m7" }, spec: { biosUUID } };
+        world.mirrors = {
+          latest: () => Promise.resolve({ objects: [vm] } as unknown as Mirrored),
+          about: () => Promise.resolve(undefined),
+          keep: () => Promise.resolve(),
+          clusters: () => Promise.resolve(["u1"]),
+          forget: (uid) => Promise.resolve(void forgotten.push(uid)),
+          isForgotten: () => Promise.resolve(false),
+        };
+        world.restart();
+      },
+    });
+    expect([...world.dc.vms.keys()]).toEqual([]);
+    expect(forgotten).toEqual(["u1"]);
     await world.close();
   });
 });

@@ -1,8 +1,8 @@
 // The end of every way down: addresses, secrets, the namespace, the word to the plane. Pure.
-import { isDeleting, type Resource } from "#core";
-import { inClusterIPPool, ipAddressClaim, namespace, secret } from "#proto";
-import type { SpaAction } from "../action.ts";
+import { isDeleting, type Kind, type Resource } from "#core";
+import { inClusterIPPool, ipAddressClaim, namespace, secret, zoneKinds } from "#proto";
 import type { SpaSeen } from "../seen.ts";
+import { heldTrouble } from "./blockers.ts";
 import type { DeletionView, Open, Part } from "./part.ts";
 import { unverified } from "./unverified.ts";
 
@@ -14,18 +14,24 @@ export const endingParts: readonly Part[] = [
 /** X2: VMs that nobody could count may still have the addresses. */
 function release(seen: SpaSeen, view: DeletionView): Open | undefined {
   const claims = unverified(seen, view).length > 0 ? [] : seen.leaseClaims;
-  const left = [...seen.childPools, ...claims];
+  const zones = [...(seen.zones?.gateway ?? [])].reverse(); // CAPV keeps a domain while a zone refers to it
+  const left: readonly (readonly [Kind, Resource])[] = [
+    ...seen.childPools.map((pool) => [inClusterIPPool, pool] as const),
+    ...claims.map((claim) => [ipAddressClaim, claim] as const),
+    ...zones.flatMap((zone) => zoneKinds.filter((k) => k.kind === zone.kind).map((k) => [k, zone] as const)),
+  ];
   if (left.length === 0) return undefined;
   if (view.memory.provedAt !== undefined && !seen.spa.status?.deletion?.provedAt)
     return { message: "no VM is left" }; // written down before it is acted on: vCenter may be silent in the next round
-  const going = (object: Resource) => !isDeleting(object);
-  const actions: SpaAction[] = [
-    ...seen.childPools
-      .filter(going)
-      .map((pool) => ({ do: "delete" as const, kind: inClusterIPPool, ...at(pool) })),
-    ...claims.filter(going).map((claim) => ({ do: "delete" as const, kind: ipAddressClaim, ...at(claim) })),
-  ];
-  return { actions, message: `giving ${claims.length} addresses back` };
+  const actions = left
+    .filter(([, object]) => !isDeleting(object))
+    .map(([kind, object]) => ({ do: "delete" as const, kind, ...at(object) }));
+  const trouble = heldTrouble(
+    seen,
+    left.map(([, object]) => object),
+    view,
+  );
+  return { actions, ...(trouble ? { trouble } : {}), message: `giving ${claims.length} addresses back` };
 }
 
 function at({ metadata }: Resource) {

@@ -3,13 +3,16 @@ import { formatTime } from "#core";
 import type { DeletionMemory } from "#proto";
 import type { SpaSeen } from "../seen.ts";
 import { needsItsApi } from "./graceful.ts";
-import { elapsed } from "./part.ts";
+import { elapsed, type DeletionOptions } from "./part.ts";
 
 /** How long vCenter must have shown none of the VMs of a cluster that is deleted by the ledger: a clone may have been under way. */
-export const settleMs = 10_000;
+export function settleMs({ deadAfterMs }: Pick<DeletionOptions, "deadAfterMs">): number {
+  return Math.min(10_000, deadAfterMs);
+}
 
 /** The memory with what this round saw. */
-export function remembered(seen: SpaSeen, now: number): DeletionMemory {
+export function remembered(seen: SpaSeen, options: DeletionOptions): DeletionMemory {
+  const { now } = options;
   const { way = "Graceful", why, ...old }: Partial<DeletionMemory> = seen.spa.status?.deletion ?? {};
   const nowText = formatTime(now);
   const { kind } = seen.strays;
@@ -24,7 +27,7 @@ export function remembered(seen: SpaSeen, now: number): DeletionMemory {
   const isEmpty =
     seen.strays.kind === "counted" && seen.strays.vms.length === 0 && seen.gateway.objects.length === 0;
   const emptySince = isEmpty ? (old.emptySince ?? nowText) : kind === "counted" ? undefined : old.emptySince;
-  const settled = way === "Graceful" || elapsed(emptySince, now) >= settleMs;
+  const settled = way === "Graceful" || elapsed(emptySince, now) >= settleMs(options);
   const provedAt = old.provedAt ?? (isEmpty && settled ? nowText : undefined);
   return {
     way,

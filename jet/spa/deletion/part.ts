@@ -6,7 +6,7 @@ import type { SpaAction } from "../action.ts";
 import type { SpaSeen } from "../seen.ts";
 
 export interface DeletionOptions {
-  readonly providers: ProviderSource;
+  readonly providers: Pick<ProviderSource, "deployments">;
   /** Milliseconds since 1970. */
   readonly now: number;
   /** How long something must be silent before it counts as dead, milliseconds. */

@@ -1,6 +1,7 @@
 // From an API that answers to a cluster that manages itself and knows what is wanted of it.
 import { conditionsOf, type MachineStatus } from "#proto";
 import { zoneObjects } from "#proto/render/zones.ts";
+import { withAdvice } from "../../advice.ts";
 import { commandOf } from "../../pivot/command.ts";
 import { isBeforeDecision, isSettled, stepText } from "../../pivot/journal.ts";
 import { deploymentKeys, isAvailable } from "../../providers.ts";
@@ -35,11 +36,15 @@ export function install(seen: SpaSeen, options: PlanOptions): Stage {
   const idle = wanted.filter((at) => !isAvailable(workload.deployments.get(`${at.namespace}/${at.name}`)));
   const progress = { done: wanted.length - idle.length, total: wanted.length };
   if (idle.length > 0) {
-    const message = `waiting for ${idle.map((at) => `Deployment ${at.namespace}/${at.name}`).join(", ")}`;
+    const waiting = `waiting for ${idle.map((at) => `Deployment ${at.namespace}/${at.name}`).join(", ")}`;
+    const trouble = workload.pods && withAdvice(workload.pods, seen.spa.spec);
+    const message = trouble ? `${waiting}: ${trouble.object}: ${trouble.message}` : waiting;
     return {
       kind: "open",
-      conditions: [condition(type, "False", "WaitingForDeployments", message)],
+      conditions: [condition(type, "False", trouble?.code ?? "WaitingForDeployments", message)],
       progress,
+      waiting: true,
+      ...(trouble ? { trouble } : {}),
     };
   }
   if (workload.silent !== undefined) {

@@ -1,10 +1,10 @@
 // An etcd for the API servers of clusters, outside of their machines: TLS, clients with a certificate only.
 import { mkdirSync, writeFileSync } from "node:fs";
-import { request as plain } from "node:http";
+import { request as clear } from "node:http";
 import { request as secure } from "node:https";
 import { join } from "node:path";
-import { Fault, systemClock, type Secret } from "#core";
-import { makeAuthority } from "#core/net/authority.ts";
+import { Fault, systemClock, Secret } from "#core";
+import { issue, newAuthority } from "#sandbox/capi/certificates.ts";
 import { binaries } from "../harness/build.ts";
 import { Child, freePorts } from "../harness/child.ts";
 import type { EtcdAccess } from "./api-settings.ts";
@@ -14,6 +14,8 @@ export interface ExternalEtcd {
   readonly endpoints: readonly string[];
   /** PEM: what clients trust (`tls.crt` of the Secret CLUSTER-etcd). */
   readonly ca: string;
+  /** Of that authority. Who does not give it away (`tls.key` of CLUSTER-etcd) leaves KCP with the client's certificate. */
+  readonly caKey: Secret;
   /** A client's own (`tls.crt` and `tls.key` of the Secret CLUSTER-apiserver-etcd-client). */
   readonly certificate: string;
   readonly key: Secret;
@@ -22,12 +24,26 @@ export interface ExternalEtcd {
   stop(): Promise<void>;
 }
 
-export async function startExternalEtcd({ dir }: { readonly dir: string }): Promise<ExternalEtcd> {
+export interface ExternalEtcdOptions {
+  /** An empty folder. */
+  readonly dir: string;
+  /** Without TLS, as in the recorded golden run; certificates are made all the same. */
+  readonly plain?: boolean;
+}
+
+export async function startExternalEtcd({ dir, plain = false }: ExternalEtcdOptions): Promise<ExternalEtcd> {
   mkdirSync(dir, { recursive: true });
   const program = (await binaries("kube"))("etcd");
-  const authority = await makeAuthority("etcd-ca", systemClock);
-  const server = await authority.issue({ name: "etcd", hosts: ["127.0.0.1", "localhost"] });
-  const client = await authority.issue({ name: "kube-apiserver-etcd-client" });
+  const authority = await newAuthority("etcd-ca", systemClock);
+  const hosts = ["127.0.0.1", "localhost"];
+  // its JSON gateway is a client of its own
+  const server = await issue(
+    authority,
+    { commonName: "etcd" },
+    { server: hosts, alsoClient: true },
+    systemClock,
+  );
+  const client = await issue(authority, { commonName: "kube-apiserver-etcd-client" }, "client", systemClock);
   const write = (name: string, text: string) => {
     writeFileSync(join(dir, name), text, { mode: 0o600 });
     return join(dir, name);
@@ -35,10 +51,13 @@ export async function startExternalEtcd({ dir }: { readonly dir: string }): Prom
   const [ca, cert, key] = [
     write("ca.crt", authority.certificate),
     write("server.crt", server.certificate),
-    write("server.key", server.key.reveal()),
+    write("server.key", server.key),
   ];
   const [clientPort, peerPort] = (await freePorts(2)) as [number, number];
-  const [endpoint, peer] = [`https://127.0.0.1:${clientPort}`, `http://127.0.0.1:${peerPort}`];
+  const [endpoint, peer] = [
+    `${plain ? "http" : "https"}://127.0.0.1:${clientPort}`,
+    `http://127.0.0.1:${peerPort}`,
+  ];
   const args = [
     `--data-dir=${join(dir, "data")}`,
     `--listen-client-urls=${endpoint}`,
@@ -46,17 +65,18 @@ export async function startExternalEtcd({ dir }: { readonly dir: string }): Prom
     `--listen-peer-urls=${peer}`,
     `--initial-advertise-peer-urls=${peer}`,
     `--initial-cluster=default=${peer}`,
-    `--cert-file=${cert}`,
-    `--key-file=${key}`,
-    `--trusted-ca-file=${ca}`,
-    "--client-cert-auth",
+    ...(plain
+      ? []
+      : [`--cert-file=${cert}`, `--key-file=${key}`, `--trusted-ca-file=${ca}`, "--client-cert-auth"]),
     "--unsafe-no-fsync", // a test's data need not survive the machine
     "--log-level=warn",
   ];
   const child = new Child({ name: "external-etcd", dir, program, args });
   const access: EtcdAccess = {
     endpoints: [endpoint],
-    tls: { ca: authority.certificate, certificate: client.certificate, key: client.key.reveal() },
+    ...(plain
+      ? {}
+      : { tls: { ca: authority.certificate, certificate: client.certificate, key: client.key } }),
   };
   try {
     await child.until("answering", async () => (await countKeys(access, "/")) >= 0 || undefined, 30_000);
@@ -68,7 +88,8 @@ export async function startExternalEtcd({ dir }: { readonly dir: string }): Prom
     endpoints: access.endpoints,
     ca: authority.certificate,
     certificate: client.certificate,
-    key: client.key,
+    key: new Secret(client.key),
+    caKey: new Secret(authority.key),
     count: (prefix = "/") => countKeys(access, prefix),
     stop: () => child.stop(),
   };
@@ -101,7 +122,7 @@ function ask(etcd: EtcdAccess, path: string, body: unknown): Promise<{ readonly 
     ...(tls ? { ca: tls.ca, cert: tls.certificate, key: tls.key } : {}),
   };
   return new Promise((resolve, reject) => {
-    const asked = (tls ? secure : plain)(url, options, (response) => {
+    const asked = (tls ? secure : clear)(url, options, (response) => {
       let answer = "";
       response.setEncoding("utf8").on("data", (chunk: string) => (answer += chunk));
       response.on("end", () => {

@@ -2,8 +2,9 @@
 //
 //   P1. A program speaks to its cluster's API with a token of its ServiceAccount: what RBAC does not grant, it cannot do.
 //   P2. It is ready while its readiness probe answers.
-//   P3. What it mounts lies in a folder of its own; what it keeps in a data folder outlives it, not the cluster.
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+//   P3. What it mounts lies in a folder of its own and changes with its Secret; what it keeps in its data folder outlives it, not the
+//       cluster.
+import { mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
 import { join } from "node:path";
 import { Fault } from "#core";
@@ -155,24 +156,30 @@ async function settle(cluster: KubeWorkload, pod: ProgramPod): Promise<Settled> 
   };
 }
 
-/** Folders by mount path. What changes in a Secret later is not seen. */
+/** Folders by mount path; a Secret that changes is written again, each file at once, as a kubelet does. */
 function mountSecrets(pod: ProgramPod, dir: string): Map<string, string> {
   rmSync(dir, { recursive: true, force: true });
   const { volumes = [], containers } = pod.deployment.spec.template.spec;
-  const mounts = new Map<string, string>();
-  for (const { name, mountPath } of containers[0]?.volumeMounts ?? []) {
-    const secretName = volumes.find((volume) => volume.name === name)?.secret?.secretName;
-    const folder = join(dir, name);
-    files(folder, (secretName && pod.files[secretName]) || {});
-    mounts.set(mountPath, folder);
-  }
-  return mounts;
+  const mounts = (containers[0]?.volumeMounts ?? []).map(({ name, mountPath }) => ({
+    mountPath,
+    folder: join(dir, name),
+    secretName: volumes.find((volume) => volume.name === name)?.secret?.secretName ?? "",
+  }));
+  const fill = (contents: ProgramPod["files"]) => {
+    for (const { folder, secretName } of mounts) files(folder, contents[secretName] ?? {});
+  };
+  fill(pod.files);
+  pod.onFiles(fill);
+  return new Map(mounts.map(({ mountPath, folder }) => [mountPath, folder]));
 }
 
 function files(folder: string, contents: Readonly<Record<string, string>>): void {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
-  for (const [name, text] of Object.entries(contents))
-    writeFileSync(join(folder, name), text, { mode: 0o600 });
+  for (const [name, text] of Object.entries(contents)) {
+    const made = join(folder, `..${name}`); // readers pass over such names: a kubelet's own links are called so
+    writeFileSync(made, text, { mode: 0o600 });
+    renameSync(made, join(folder, name));
+  }
 }
 
 /** P1. A day: longer than any test. */

@@ -49,7 +49,7 @@ beforeAll(async () => {
     preparedVcenter({ dir: join(dir, "vcenter") }),
     startExternalEtcd({ dir: join(dir, "etcd") }),
   ]);
-  machines = startMachines({ dir, vcenter });
+  machines = startMachines({ dir, vcenter: { ...vcenter, ...vcenter.hands } });
   const { server, user, password, thumbprint } = vcenter;
   const account = { server, username: user, password, thumbprint };
   client = connectVsphere({ ...account, clock: systemClock, log: silentLogger });
@@ -210,6 +210,43 @@ describe("machines on vcsim", { timeout: 120_000 }, () => {
     await expect(api.create(clusters, badCluster())).rejects.toThrow(theirWords);
   });
 
+  it("pcg agent runs beside them, told by its pod where it is", async () => {
+    const key = { namespace: "default", name: "pcg-agent" };
+    await api.create(serviceAccount, { metadata: key } as never);
+    await api.create(clusterRoleBinding, adminOf("default", "pcg-agent"));
+    await api.create(secret, { metadata: key, type: "Opaque", data: { signingKey: encode64("none") } });
+    const env = { PCG_CLUSTER_UID: "u1", PCG_CLUSTER_NAME: "c1", PCG_NAMESPACE: "default" };
+    await api.create(deployment, {
+      metadata: key,
+      spec: {
+        replicas: 1,
+        selector: { matchLabels: { app: "agent" } },
+        template: {
+          metadata: { labels: { app: "agent" } },
+          spec: {
+            serviceAccountName: "pcg-agent",
+            tolerations: [{ operator: "Exists" }],
+            containers: [
+              {
+                name: "agent",
+                image: "registry.local/pcg-agent:v1",
+                env: Object.entries(env).map(([name, value]) => ({ name, value })),
+                volumeMounts: [{ name: "identity", mountPath: "/etc/pcg-agent" }],
+              },
+            ],
+            volumes: [{ name: "identity", secret: { secretName: "pcg-agent" } }],
+          },
+        },
+      },
+    } as never);
+    const says = () => log("pcg-agent", "default", "pcg-agent");
+    await eventually("it works", () => says().includes("works without a line to the plane"));
+    await modify(api, secret, key, (o) => void (o.data = { signingKey: encode64("another") }));
+    const mounted = join(podFolder("pcg-agent", "default"), "mounts/identity/signingKey");
+    await eventually("it finds the new key", () => readFileSync(mounted, "utf8") === "another");
+    await api.delete(deployment, key);
+  });
+
   it("turned off, the API is silent; turned on, it holds what it held", async () => {
     await client.vms.powerOff(first);
     await eventually("silent", async () => !(await machines.connect(endpoint)));
@@ -217,6 +254,26 @@ describe("machines on vcsim", { timeout: 120_000 }, () => {
     await eventually("back", () => machines.connect(endpoint));
     await eventually("ready", async () => (await ready("c1-a")) === "True");
     expect((await api.list(node)).items).toHaveLength(1);
+  });
+
+  it("a machine without an address tells its name only; one that never boots tells nothing", async () => {
+    const { knobs } = machines;
+    knobs.noAddress = (name) => name === "nameless";
+    knobs.neverBoots = (name) => name === "dead";
+    const [nameless, dead] = [
+      await machine("nameless", "10.1.0.20", ""),
+      await machine("dead", "10.1.0.21", ""),
+    ];
+    const guest = async (ref: Ref) => {
+      const found = await client.vms.get(ref);
+      return { name: found?.hostName, addresses: found?.ipAddresses };
+    };
+    await eventually("its name", async () => (await guest(nameless)).name === "nameless");
+    expect(await guest(nameless)).toEqual({ name: "nameless", addresses: [] });
+    knobs.noAddress = () => false;
+    await eventually("its address", async () => (await guest(nameless)).addresses?.[0] === "10.1.0.20");
+    expect(await guest(dead)).toEqual({ name: undefined, addresses: [] });
+    for (const ref of [nameless, dead]) await client.vms.destroy(ref);
   });
 
   it("whose kubelet is lost stays on, its Node falls silent", async () => {
@@ -260,10 +317,13 @@ const badCluster = () => ({
 const theirWords =
   /spec\.topology: Forbidden: can be set only if the ClusterTopology feature flag is enabled/;
 
-function log(name: string): string {
-  const folder = join(dir, "clusters/127.31.0.1_6443/pods", `capi-system_${name}`);
+function podFolder(name: string, ns: string): string {
+  return join(dir, "clusters/127.31.0.1_6443/pods", `${ns}_${name}`);
+}
+
+function log(name: string, ns = "capi-system", program = "capi-core"): string {
   try {
-    return readFileSync(join(folder, "capi-core.log"), "utf8");
+    return readFileSync(join(podFolder(name, ns), `${program}.log`), "utf8");
   } catch {
     return ""; // not started yet
   }
