@@ -19,10 +19,13 @@ import {
   type ResourceStore,
   type RunningControllers,
 } from "#core";
-import { inClusterPoolKinds, metal3IPPool } from "#proto";
+import { inClusterPoolKinds, ipAddress, metal3IPAddress, metal3IPPool } from "#proto";
 import { judgeMetal3 } from "../webhooks/metal3.ts";
 import { serveWebhooks, type ServingPair, type WebhookServer } from "../webhooks/server.ts";
 import { renewalOf, servingCertificate } from "./certificates.ts";
+import { arpProber, systemWire, watchConflicts, type Conflict } from "../conflicts/index.ts";
+import { historyControllers, memoryHistory } from "../history/index.ts";
+import { addressMetrics, readInventory } from "../inventory/index.ts";
 import { metricsText, servePages } from "./diagnostics.ts";
 import { podConnection } from "./in-cluster.ts";
 import type { IpamSettings } from "./options.ts";
@@ -63,6 +66,8 @@ export async function runIpam(deps: ProgramDeps, settings: IpamSettings, signal:
     const store = within(speaking(own, served.older), settings.namespace);
     log.info("serving", { parts: chosen, olderVersions: [...served.older].map((each) => each.join(" ")) });
 
+    const history = memoryHistory();
+    let conflicts: readonly Conflict[] = [];
     let running: RunningControllers | undefined;
     let isReady = false;
     const health = await servePages("--health-addr", settings.healthAddr, {
@@ -74,7 +79,12 @@ export async function runIpam(deps: ProgramDeps, settings: IpamSettings, signal:
     const metrics = await servePages("--diagnostics-address", settings.diagnosticsAddress, {
       "/metrics": async () => ({
         status: 200,
-        text: await metricsText(store, running?.health() ?? [], running !== undefined),
+        text:
+          (await metricsText(store, running?.health() ?? [], running !== undefined)) +
+          addressMetrics(
+            { inventory: await readInventory(store), history: await history.since(0), conflicts },
+            clock.now(),
+          ),
       }),
     });
     closers.push(metrics.close);
@@ -93,9 +103,21 @@ export async function runIpam(deps: ProgramDeps, settings: IpamSettings, signal:
         log,
         random,
         exclusive: settings.leaderElect,
+        prober: arpProber({ clock, wire: systemWire }),
         ...(settings.watchFilter === undefined ? {} : { serves: bearing(settings.watchFilter) }),
       };
-      const controllers = chosen.flatMap((name) => [...(parts[name]?.controllers(all, served.kinds) ?? [])]);
+      const bearers = [ipAddress as Kind, metal3IPAddress as Kind].filter((kind) =>
+        served.kinds.some((each) => each.group === kind.group && each.kind === kind.kind),
+      );
+      const controllers = [
+        ...chosen.flatMap((name) => [...(parts[name]?.controllers(all, served.kinds) ?? [])]),
+        ...historyControllers({ store, clock, log, shelf: history }, bearers),
+      ];
+      const watching = watchConflicts(
+        { store, clock, log },
+        { everyMs: conflictsEveryMs, onFound: (found) => (conflicts = found) },
+        lead,
+      );
       running = runControllers({ store, clock, log, random }, controllers, lead);
       await running.ready.catch(() => {});
       if (!lead.aborted) {
@@ -106,7 +128,7 @@ export async function runIpam(deps: ProgramDeps, settings: IpamSettings, signal:
         if (lead.aborted) resolve();
         lead.addEventListener("abort", () => resolve(), { once: true });
       });
-      await running.stopped;
+      await Promise.all([running.stopped, watching]);
       running = undefined;
     }, end.signal);
   } finally {
@@ -114,6 +136,8 @@ export async function runIpam(deps: ProgramDeps, settings: IpamSettings, signal:
     for (const close of closers.reverse()) await close().catch(() => {});
   }
 }
+
+const conflictsEveryMs = 300_000;
 
 function electing(store: ResourceStore, deps: ProgramDeps, namespace: string): Leadership {
   const identity = `${hostname()}_${randomBytes(6).toString("hex")}`;

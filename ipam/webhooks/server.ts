@@ -2,19 +2,18 @@
 // /validate-…, /mutate-… (nothing is mutated), /convert.
 import { createServer, type Server } from "node:https";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { Fault, toJson, type Logger, type ResourceStore } from "#core";
+import { Fault, toJson, type Logger, type ResourceStore, type Kind } from "#core";
 import { ipamGroup } from "#proto";
 import { addressesOf } from "../in-use.ts";
 import { placeOf, poolKinds, type Pool } from "../words.ts";
 import { judgePool, reviewOf, type AdmissionRequest, type Verdict } from "./admission.ts";
+import { withOverlaps } from "./overlaps.ts";
 import { convert } from "./conversion.ts";
 
 export interface WebhookDeps {
   /** Answers from what was written. */
   readonly store: ResourceStore;
   readonly log: Logger;
-  /** Says more of a pool that is created or changed: overlaps with others, for example. */
-  readonly warn?: (pool: Pool) => Promise<readonly string[]>;
   /** Other judges, by group: asked for kinds that are not ours. Undefined: allowed. */
   readonly judge?: (request: AdmissionRequest) => Promise<Verdict | undefined>;
 }
@@ -90,10 +89,7 @@ async function answer(deps: WebhookDeps, request: IncomingMessage, response: Ser
   }
 }
 
-async function judge(
-  { store, warn, judge: others }: WebhookDeps,
-  review: AdmissionRequest,
-): Promise<Verdict> {
+async function judge({ store, judge: others }: WebhookDeps, review: AdmissionRequest): Promise<Verdict> {
   const allowed: Verdict = { kind: "allowed", warnings: [] };
   if (review.subResource) return allowed;
   const kind = poolKinds.find((each) => each.kind === review.kind.kind);
@@ -112,8 +108,7 @@ async function judge(
     (review.oldObject ?? undefined) as Pool | undefined,
     inUse,
   );
-  if (verdict.kind !== "allowed" || review.operation === "DELETE" || !warn) return verdict;
-  return { ...verdict, warnings: [...verdict.warnings, ...(await warn(pool))] };
+  return withOverlaps(store, kind as Kind, review, verdict);
 }
 
 async function bodyOf(request: IncomingMessage): Promise<string> {
