@@ -2,6 +2,7 @@
 import { keyText, type Clock, type Key, type Kind, type Means } from "#core";
 import { ipAddress, type IPAddress } from "#proto";
 import { PoolBook } from "./book.ts";
+import type { PoolGauge } from "./gauges.ts";
 import { poolTerms, type PoolTerms } from "./terms.ts";
 import { placeOf, placeText, poolPlace, type Pool, type PoolPlace } from "./words.ts";
 
@@ -9,7 +10,7 @@ export class Books {
   readonly #clock: Clock;
   readonly #random: () => number;
   readonly #kinds: readonly Kind<Pool>[];
-  readonly #books = new Map<string, PoolBook>();
+  readonly #places = new Map<string, { readonly place: PoolPlace; readonly book: PoolBook }>();
   /** Which book a claim was offered something from. */
   readonly #offered = new Map<string, PoolBook>();
   readonly #terms = new WeakMap<Pool, PoolTerms>();
@@ -33,16 +34,17 @@ export class Books {
       means.cache(kind).subscribe(({ type, object }) => {
         if (type !== "Deleted") this.shape(placeOf(kind, object), object);
       });
-    means.signal.addEventListener("abort", () => this.#books.forEach((book) => book.stop()), { once: true });
+    const stop = () => this.#places.forEach(({ book }) => book.stop());
+    means.signal.addEventListener("abort", stop, { once: true });
   }
 
   of(place: PoolPlace): PoolBook {
     const text = placeText(place);
-    let book = this.#books.get(text);
-    if (!book) {
-      const wake = (claim: Key) => this.#wake(claim);
-      this.#books.set(text, (book = new PoolBook({ clock: this.#clock, random: this.#random, wake })));
-    }
+    const found = this.#places.get(text);
+    if (found) return found.book;
+    const wake = (claim: Key) => this.#wake(claim);
+    const book = new PoolBook({ clock: this.#clock, random: this.#random, wake });
+    this.#places.set(text, { place, book });
     return book;
   }
 
@@ -62,6 +64,15 @@ export class Books {
   /** The claim's round has ended: what it was offered and did not take is free again, unless that is not certain. */
   settle(claim: Key, waits: boolean): void {
     this.#offered.get(keyText(claim))?.settle(keyText(claim), waits);
+  }
+
+  gauges(): readonly PoolGauge[] {
+    return [...this.#places.values()].map(({ place, book }) => ({
+      kind: place.kind.kind,
+      namespace: place.key.namespace ?? "",
+      name: place.key.name,
+      ...book.counts(),
+    }));
   }
 
   /** The claim is gone, and so is its IPAddress. */

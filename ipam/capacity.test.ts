@@ -10,6 +10,7 @@ import {
   type PoolSpec,
 } from "#proto";
 import { addressesNeeded, allPoolRooms, poolRoom, roomOf, roomProblem } from "./capacity.ts";
+import { preflight, setAside } from "./set-aside.ts";
 import { poolTerms } from "./terms.ts";
 import { claimDraft, poolDraft } from "./testing.ts";
 
@@ -100,5 +101,26 @@ describe("room for a cluster", () => {
       ["InClusterIPPool", "nodes", "room"],
       ["GlobalInClusterIPPool", "shared", "wrong"],
     ]);
+  });
+});
+
+describe("what is set aside for a cluster", () => {
+  test("is left to it: others hear that there is too little, it hears that there is enough, until it is given back", async () => {
+    const store = memoryStore({ clock: systemClock });
+    await store.create(inClusterIPPool, poolDraft({ addresses: ["10.0.0.10-10.0.0.24"] })); // 15
+    const ref = { kind: "InClusterIPPool", namespace: "c", name: "nodes" } as const;
+    const mine = { namespace: "c", name: "mine" };
+    const other = { namespace: "c", name: "other" };
+    await setAside(store, ref, mine, 8);
+    expect((await preflight(store, ref, { cluster: mine, nodes: 3, maxNodes: 12 })).problem).toBeUndefined();
+    const refused = await preflight(store, ref, { cluster: other, nodes: 6 });
+    expect(refused.problem).toContain("has 7 of 15 addresses free; 6 machines need 9");
+    expect(refused.problem).toContain("8 more are free, but set aside for other clusters");
+    await setAside(store, ref, mine, 0);
+    expect((await preflight(store, ref, { cluster: other, nodes: 6 })).problem).toBeUndefined();
+    expect(
+      (await store.get(inClusterIPPool, { namespace: "c", name: "nodes" }))?.metadata.annotations ?? {},
+    ).toEqual({});
+    await store.close();
   });
 });

@@ -71,7 +71,8 @@ export async function poolRoom(
   return { kind: "room", ...roomOf(terms, await addressesOf(store, place, signal)) };
 }
 
-function referencePlace(ref: PoolReference): PoolPlace {
+/** Where a pool is; Invalid for a kind that is not served here. Pure. */
+export function referencePlace(ref: PoolReference): PoolPlace {
   const kind = poolKinds.find((each) => each.kind === ref.kind);
   if (!kind) throw new Fault("Invalid", `"${ref.kind}" is no kind of pool that is served here`);
   return kind.namespaced

@@ -4,6 +4,7 @@ import { Books } from "./books.ts";
 import { claimController } from "./claim/index.ts";
 import { aheadControllers } from "./conflicts/ahead.ts";
 import type { Prober } from "./conflicts/probe.ts";
+import type { IpamGauges } from "./gauges.ts";
 import { Looks } from "./looks.ts";
 import { metal3Controller } from "./metal3/index.ts";
 import { poolController } from "./pool/index.ts";
@@ -24,6 +25,8 @@ export interface IpamDeps {
    * writes an address. False unless told (docs/decisions/0023).
    */
   readonly exclusive?: boolean;
+  /** Filled with figures, for metrics. */
+  readonly gauges?: IpamGauges;
   /** Asks the wire before addresses are given, for pools that want it (conflicts/ahead.ts); absent: nobody is asked. */
   readonly prober?: Prober;
   /** Which kinds of pools the store has; all unless told. */
@@ -40,8 +43,10 @@ export function ipamControllers(deps: IpamDeps): Controller[] {
   const names = deps.kinds?.map(({ kind }) => kind);
   const served = poolKinds.filter(({ kind }) => names?.includes(kind) ?? true);
   const books = new Books({ clock, random, kinds: served });
+  const { gauges } = deps;
+  if (gauges) gauges.read = () => books.gauges();
   const rivals = exclusive ? undefined : { reservations, looks: new Looks(truth), store: truth };
-  const all = { store, truth, clock, log, books, reservations, rivals, serves, kinds: served };
+  const all = { store, truth, clock, log, books, reservations, rivals, serves, kinds: served, gauges };
   return [
     claimController(all),
     ...served.map((kind) => poolController(all, kind)),
@@ -56,6 +61,8 @@ export function metal3Controllers(deps: IpamDeps & { readonly random: () => numb
 }
 
 export * from "./capacity.ts";
+export { preflight, setAside, type ClusterWish, type Preflight } from "./set-aside.ts";
+export type { IpamGauges, PoolGauge } from "./gauges.ts";
 export { formatAddress, parseAddress, type Address, type Family } from "./address.ts";
 export { poolProblems, poolRanges, type PoolRanges } from "./ranges.ts";
 export { poolTerms, type PoolTerms, type Terms } from "./terms.ts";

@@ -14,6 +14,7 @@ import {
 } from "#core";
 import { cluster, ipAddress, ipAddressClaim, type IPAddress } from "#proto";
 import type { Books } from "../books.ts";
+import type { IpamGauges } from "../gauges.ts";
 import { Waiters } from "../waiters.ts";
 import { placeOf, placeText, poolPlace, type Pool } from "../words.ts";
 import { act, type Rivals } from "./act.ts";
@@ -30,6 +31,7 @@ export interface ClaimDeps {
   /** Which claims are ours to serve, of those on our pools. */
   readonly serves: (claim: { readonly metadata: { readonly labels?: Record<string, string> } }) => boolean;
   readonly kinds: readonly Kind<Pool>[];
+  readonly gauges?: IpamGauges | undefined;
   readonly concurrency?: number;
 }
 
@@ -64,7 +66,11 @@ export function claimController(deps: ClaimDeps): Controller {
         return plan;
       },
       act: (seen, action) => act(deps, seen, action),
-      report: (seen, plan, failure) => report(store, seen, plan, failure, timestamp(clock)),
+      async report(seen, plan, failure) {
+        const isBinding = await report(store, seen, plan, failure, timestamp(clock));
+        if (isBinding && seen.kind === "claim")
+          deps.gauges?.noteBound(clock.now() - Date.parse(seen.claim.metadata.creationTimestamp));
+      },
     },
     {
       clock,

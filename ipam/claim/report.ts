@@ -47,16 +47,17 @@ export function claimStatus(
   };
 }
 
-/** Writes the status if it differs. */
+/** Writes the status if it differs. Returns whether the claim was bound by this. */
 export async function report(
   store: ResourceStore,
   seen: Seen,
   plan: Plan<ClaimAction>,
   failure: unknown,
   now: string,
-): Promise<void> {
+): Promise<boolean> {
   const status = claimStatus(seen, plan, failure, now);
-  if (seen.kind !== "claim" || status === undefined || status === seen.claim.status) return;
-  if (sameJson(status, seen.round.claim.status)) return; // a server orders members its own way
+  if (seen.kind !== "claim" || status === undefined || status === seen.claim.status) return false;
+  if (sameJson(status, seen.round.claim.status)) return false; // a server orders members its own way
   await store.updateStatus(ipAddressClaim, { ...seen.round.claim, status });
+  return status.addressRef !== undefined && seen.claim.status?.addressRef === undefined;
 }

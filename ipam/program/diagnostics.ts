@@ -1,7 +1,7 @@
 // /healthz and /readyz for the kubelet, /metrics for Prometheus.
 import { createServer, type Server } from "node:http";
-import { Fault, type ControllerHealth, type ResourceStore } from "#core";
-import { allPoolRooms } from "../capacity.ts";
+import { Fault, type ControllerHealth } from "#core";
+import type { IpamGauges, PoolGauge } from "../gauges.ts";
 
 export interface Page {
   readonly status: number;
@@ -44,50 +44,47 @@ function closed(server: Server): Promise<void> {
   });
 }
 
-/** What Prometheus reads: room of every pool, and how the controllers fare. */
-export async function metricsText(
-  store: ResourceStore,
-  health: readonly ControllerHealth[],
-  leads: boolean,
-): Promise<string> {
+/** What Prometheus reads: every pool, and how the controllers fare. Pure. */
+export function metricsText(gauges: IpamGauges, health: readonly ControllerHealth[], leads: boolean): string {
   const lines: string[] = [];
   const metric = (
     name: string,
     help: string,
     type: "gauge" | "counter",
-    samples: readonly [string, number][],
+    samples: readonly [string, number | bigint][],
   ) => {
     lines.push(`# HELP ${name} ${help}`, `# TYPE ${name} ${type}`);
     for (const [labels, value] of samples) lines.push(`${name}${labels} ${value}`);
   };
-  const rooms = (await allPoolRooms(store)).flatMap(({ room, kind, namespace = "", name }) =>
-    room.kind === "room" ? [{ labels: labelled({ kind, namespace, pool: name }), room }] : [],
-  );
-  const each = (read: (room: (typeof rooms)[number]["room"]) => number) =>
-    rooms.map(({ labels, room }) => [labels, read(room)] as [string, number]);
-  metric(
-    "pcg_ipam_pool_total",
-    "What the pool may give out.",
-    "gauge",
-    each(({ total }) => total),
-  );
-  metric(
-    "pcg_ipam_pool_used",
-    "Distinct addresses in use.",
-    "gauge",
-    each(({ used }) => used),
-  );
-  metric(
-    "pcg_ipam_pool_free",
-    "What may be given out and is not in use.",
-    "gauge",
-    each(({ free }) => free),
-  );
-  metric(
-    "pcg_ipam_pool_out_of_range",
+  const pools = gauges.read();
+  const pool = (name: string, help: string, read: (gauge: PoolGauge) => number | bigint) =>
+    metric(
+      `pcg_ipam_pool_${name}`,
+      help,
+      "gauge",
+      pools.map((each) => {
+        const { kind, namespace, name: own } = each;
+        return [labelled({ kind, namespace, pool: own }), read(each)];
+      }),
+    );
+  pool("total", "What the pool may give out.", ({ total }) => total);
+  pool("used", "Distinct addresses in use.", ({ used }) => used);
+  pool("free", "What may be given out now.", ({ free }) => free);
+  pool("quarantined", "Resting after use.", ({ resting }) => resting);
+  pool("reserved", "Kept for claims by name.", ({ reserved }) => reserved);
+  pool("waiting", "Claims that wait for room.", ({ waiting }) => waiting);
+  pool(
+    "out_of_range",
     "In use, though the pool may not give it out any more.",
-    "gauge",
-    each(({ outOfRange }) => outOfRange),
+    ({ outOfRange }) => outOfRange,
+  );
+  pool("duplicates", "Addresses that more than one IPAddress bears.", ({ duplicates }) => duplicates);
+  metric("pcg_ipam_claims_bound_total", "Claims bound by this process.", "counter", [["", gauges.bound]]);
+  metric(
+    "pcg_ipam_claims_bound_seconds_total",
+    "How long they had waited since their creation, all together.",
+    "counter",
+    [["", gauges.boundMs / 1000]],
   );
   const of = (read: (one: ControllerHealth) => number) =>
     health.map((one) => [labelled({ controller: one.name }), read(one)] as [string, number]);

@@ -20,12 +20,13 @@ import {
   type RunningControllers,
 } from "#core";
 import { inClusterPoolKinds, ipAddress, metal3IPAddress, metal3IPPool } from "#proto";
+import { IpamGauges } from "../gauges.ts";
 import { judgeMetal3 } from "../webhooks/metal3.ts";
 import { serveWebhooks, type ServingPair, type WebhookServer } from "../webhooks/server.ts";
 import { renewalOf, servingCertificate } from "./certificates.ts";
-import { arpProber, systemWire, watchConflicts, type Conflict } from "../conflicts/index.ts";
+import { arpProber, systemWire, watchConflicts } from "../conflicts/index.ts";
 import { historyControllers, memoryHistory } from "../history/index.ts";
-import { addressMetrics, readInventory } from "../inventory/index.ts";
+import { addressMetrics } from "../inventory/index.ts";
 import { metricsText, servePages } from "./diagnostics.ts";
 import { podConnection } from "./in-cluster.ts";
 import type { IpamSettings } from "./options.ts";
@@ -66,8 +67,9 @@ export async function runIpam(deps: ProgramDeps, settings: IpamSettings, signal:
     const store = within(speaking(own, served.older), settings.namespace);
     log.info("serving", { parts: chosen, olderVersions: [...served.older].map((each) => each.join(" ")) });
 
+    const gauges = new IpamGauges();
     const history = memoryHistory();
-    let conflicts: readonly Conflict[] = [];
+    let figures = "";
     let running: RunningControllers | undefined;
     let isReady = false;
     const health = await servePages("--health-addr", settings.healthAddr, {
@@ -77,14 +79,9 @@ export async function runIpam(deps: ProgramDeps, settings: IpamSettings, signal:
     });
     closers.push(health.close);
     const metrics = await servePages("--diagnostics-address", settings.diagnosticsAddress, {
-      "/metrics": async () => ({
+      "/metrics": () => ({
         status: 200,
-        text:
-          (await metricsText(store, running?.health() ?? [], running !== undefined)) +
-          addressMetrics(
-            { inventory: await readInventory(store), history: await history.since(0), conflicts },
-            clock.now(),
-          ),
+        text: metricsText(gauges, running?.health() ?? [], running !== undefined) + figures,
       }),
     });
     closers.push(metrics.close);
@@ -102,6 +99,7 @@ export async function runIpam(deps: ProgramDeps, settings: IpamSettings, signal:
         clock,
         log,
         random,
+        gauges,
         exclusive: settings.leaderElect,
         prober: arpProber({ clock, wire: systemWire }),
         ...(settings.watchFilter === undefined ? {} : { serves: bearing(settings.watchFilter) }),
@@ -115,7 +113,13 @@ export async function runIpam(deps: ProgramDeps, settings: IpamSettings, signal:
       ];
       const watching = watchConflicts(
         { store, clock, log },
-        { everyMs: conflictsEveryMs, onFound: (found) => (conflicts = found) },
+        {
+          everyMs: conflictsEveryMs,
+          onFound: async (conflicts, inventory) => {
+            const facts = { inventory, history: await history.since(0), conflicts };
+            figures = addressMetrics(facts, clock.now());
+          },
+        },
         lead,
       );
       running = runControllers({ store, clock, log, random }, controllers, lead);
