@@ -27,6 +27,7 @@ import { milestoneTitles } from "#proto/render/titles.ts";
 import { planAgent, type AgentAction, type AgentPlan, type AgentSeen, type Progress } from "./plan.ts";
 import type { AgentDeps, AgentOptions } from "./ports.ts";
 import { agentEvents } from "./events.ts";
+import { newsOf } from "./news.ts";
 import { modifyStatus } from "./status.ts";
 
 /** An unchanged status is told again after so long: before it has enrolled, the agent's outlet leads nowhere. */
@@ -91,7 +92,7 @@ export function agentController(
     const key = { namespace, name: seen.spc.metadata.name };
     const after = await modifyStatus(store, key, (object) => statusAfter(object, seen, plan, clock.now()));
     if (!after) return;
-    for (const event of changesOf(seen.spc, after)) await say(event);
+    for (const event of newsOf(seen.spc.status, after.status, seen.objects)) await say(event);
     if (!plan.active || !deps.outlet) return; // whoever does not own the cluster does not speak for it
     const status = clusterStatus(after, plan, version);
     const at = clock.now();
@@ -145,7 +146,8 @@ export function statusAfter(
   const add = (draft: AgentPlan["conditions"][number]) =>
     (conditions = setCondition(conditions, { ...draft, observedGeneration }, formatTime(now)));
   plan.conditions.forEach(add);
-  const all = plan.conditions.every((c) => c.status === "True");
+  const { controlPlane, workers } = plan.progress;
+  const all = plan.active && [controlPlane, workers].every(({ done, total }) => done === total);
   const ran = conditions.find((c) => c.type === "Running")?.status === "True";
   // Once it ran it runs: later changes are told by the other two.
   if (plan.active)
@@ -161,20 +163,6 @@ export function statusAfter(
     observedGeneration,
     ...(plan.active ? { observedCounter: spc.spec.counter } : {}),
   };
-}
-
-function changesOf(before: SpectroCluster, after: SpectroCluster) {
-  return (after.status?.conditions ?? []).flatMap(({ type, status, message }) => {
-    const old = before.status?.conditions?.find((c) => c.type === type);
-    if (old?.status === status || status !== "True" || type === "Running") return [];
-    return [
-      {
-        reason: type,
-        message: `${milestoneTitles[type as keyof typeof milestoneTitles] ?? type}: done (${message})`,
-        milestone: type,
-      },
-    ];
-  });
 }
 
 /** What the plane gets to see. Pure. */

@@ -4,6 +4,7 @@ import { signedDocumentSchema, type DesiredCluster, type SignedDocument } from "
 import { acceptDesired, type Acceptance } from "./accept.ts";
 import { agentController } from "./controller.ts";
 import { keepBeating } from "./heartbeat.ts";
+import { keepMirroring } from "./mirror.ts";
 import type { AgentDeps, AgentOptions } from "./ports.ts";
 
 export type { AgentDeps, AgentOptions, AgentOutlet } from "./ports.ts";
@@ -22,6 +23,8 @@ export interface RunningAgent {
    * with Unavailable while the cluster cannot keep it yet.
    */
   accept(document: unknown, verify: Verify): Promise<Acceptance>;
+  /** The gateway told which copy of the cluster it has (a digest), or that it has none. */
+  mirrorWanted(have: string | undefined): void;
 }
 
 /** Runs until the signal aborts. It may start before its CRDs are there: it waits for them. */
@@ -29,12 +32,14 @@ export function startAgent(deps: AgentDeps, options: AgentOptions, signal: Abort
   const { store, clock, log, random } = deps;
   const running = runControllers({ store, clock, log, random }, [agentController(deps, options)], signal);
   const beating = keepBeating(deps, options, signal);
+  const mirroring = keepMirroring(deps, options, signal);
   return {
     ready: running.ready,
-    stopped: Promise.all([running.stopped, beating]).then(() => {}),
+    stopped: Promise.all([running.stopped, beating, mirroring.stopped]).then(() => {}),
     async accept(document, verify) {
       const signed = signedDocumentSchema.parse(document);
       return acceptDesired(deps, options, verify(signed), signed.signature);
     },
+    mirrorWanted: mirroring.wanted,
   };
 }

@@ -20,6 +20,7 @@ import {
 import { machineStatuses } from "#proto/render/machines.ts";
 import { words } from "#proto/render/names.ts";
 import { includes } from "#proto/render/shape.ts";
+import { remediationBlocked } from "./remediation.ts";
 import { healthCheck, workerPool, type Wanted } from "./render/worker-pool.ts";
 
 export interface AgentSeen {
@@ -58,12 +59,15 @@ export function planAgent(seen: AgentSeen): AgentPlan {
   const workers = workerProgress(seen);
   return {
     actions: active ? [...controlPlaneActions(seen), ...poolActions(seen), ...removals(seen)] : [], // A1
-    conditions: active
-      ? [
-          added("ControlPlaneNodeAdditionDone", controlPlane, "control-plane nodes"),
-          added("WorkerNodeAdditionDone", workers, "worker nodes"),
-        ]
-      : [held("ControlPlaneNodeAdditionDone", seen), held("WorkerNodeAdditionDone", seen)],
+    conditions: [
+      ...(active
+        ? [
+            added("ControlPlaneNodeAdditionDone", controlPlane, "control-plane nodes"),
+            added("WorkerNodeAdditionDone", workers, "worker nodes"),
+          ]
+        : [held("ControlPlaneNodeAdditionDone", seen), held("WorkerNodeAdditionDone", seen)]),
+      ...(seen.owner ? [remediationBlocked(seen.spc.spec.desired, seen.objects)] : []),
+    ],
     machines: machineStatuses(seen.objects),
     active,
     progress: { controlPlane, workers },

@@ -1,6 +1,7 @@
 // `pcg`: arguments and output only. What a command does lies in commands/ and, below that, in the programs' own folders.
 import { Command, CommanderError } from "commander";
 import { jsonLogger, systemClock, type LogLevel } from "#core";
+import { forceMeans } from "./commands/force.ts";
 import { errorText, exitCodeOf, parseFormat, terminalOutput } from "./output.ts";
 import { shutdownOnSignals } from "./shutdown.ts";
 import { version } from "./version.ts";
@@ -75,12 +76,23 @@ program
     "plane, gateway and a simulated datacenter on this machine: pairs them, builds the sample cluster, shows how it goes",
   )
   .option("--once", "end when the cluster runs: exit status 0, or 1 when it does not")
+  .option(
+    "--real",
+    "on real Kubernetes, Cluster API, CAPV and vcsim instead of the sandbox (in a clone, with Go; minutes the first time)",
+  )
   .option("--json", "print a summary as JSON and nothing else")
   .option("--data <dir>", "keep state here; .pcg unless told")
   .option("--file <file>", "what to apply; examples/cluster.yaml unless told")
   .option("--timeout <seconds>", "how long the cluster may take", "180")
   .action(
-    async (options: { once?: boolean; json?: boolean; data?: string; file?: string; timeout: string }) => {
+    async (options: {
+      once?: boolean;
+      real?: boolean;
+      json?: boolean;
+      data?: string;
+      file?: string;
+      timeout: string;
+    }) => {
       const { demo } = await import("./demo/demo.ts");
       await demo(world, options);
     },
@@ -116,6 +128,14 @@ program.addCommand(
     "run a simulated datacenter: vCenter, Cluster API controllers, workload clusters",
     async () => helpText((await import("./sandbox-options.ts")).sandboxOptions),
     async (argv) => (await import("./commands/sandbox.ts")).runSandbox(world, argv),
+  ),
+);
+program.addCommand(
+  runs(
+    "controlplane",
+    "the embedded control plane: status | snapshots | snapshot | restore [FILE], with the gateway's --config",
+    async () => helpText((await import("#gateway")).gatewayOptions),
+    async (argv) => (await import("./commands/controlplane.ts")).controlplane(world, argv),
   ),
 );
 program.addCommand(
@@ -161,11 +181,18 @@ program
   .command("delete <kind> <name>")
   .description("delete a cluster (at the plane), or an object on the gateway")
   .option("-n, --namespace <name>", "namespace on the gateway; default unless told")
+  .option("--force", forceMeans)
   .option(...contextFlag)
-  .action(async (kind: string, name: string, options: { context?: string; namespace?: string }) => {
-    const { remove } = await import("./commands/get.ts");
-    await remove(world, kind, name, { ...options, context: options.context ?? context() });
-  });
+  .action(
+    async (
+      kind: string,
+      name: string,
+      options: { context?: string; namespace?: string; force?: boolean },
+    ) => {
+      const { remove } = await import("./commands/get.ts");
+      await remove(world, kind, name, { ...options, context: options.context ?? context() });
+    },
+  );
 
 program
   .command("events <cluster>")
@@ -186,6 +213,40 @@ program
       await events(world, cluster, { ...options, limit, context: options.context ?? context() });
     },
   );
+
+const pivot = program
+  .command("cluster")
+  .description("what a person may say about one cluster")
+  .command("pivot")
+  .description("the hand-over of a cluster's management: where it stands, back, onwards");
+pivot
+  .command("status <cluster>")
+  .description("where it stands, what it waits for, and whether it can be taken back")
+  .option(...outputFlag)
+  .option(...contextFlag)
+  .action(async (cluster: string, options: { output: never; context?: string }) => {
+    const { pivotStatus } = await import("./commands/pivot.ts");
+    await pivotStatus(world, cluster, { ...options, context: options.context ?? context() });
+  });
+pivot
+  .command("rollback <cluster>")
+  .description("take it back where it is not decided yet, and begin no other until `resume`")
+  .option(...contextFlag)
+  .action(async (cluster: string, options: { context?: string }) => {
+    const { pivotRollBack } = await import("./commands/pivot.ts");
+    await pivotRollBack(world, cluster, { context: options.context ?? context() });
+  });
+pivot
+  .command("resume <cluster>")
+  .description(
+    "go on: after a rollback, or after the watch has paused the new side and you have looked at it",
+  )
+  .option("--source-lost", "the old side is gone for good and its credential is worthless: go on without it")
+  .option(...contextFlag)
+  .action(async (cluster: string, options: { context?: string; sourceLost?: boolean }) => {
+    const { pivotResume } = await import("./commands/pivot.ts");
+    await pivotResume(world, cluster, { ...options, context: options.context ?? context() });
+  });
 
 program
   .command("status")

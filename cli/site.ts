@@ -38,42 +38,24 @@ export interface Site {
 export const sandboxAccount = { username: "administrator@vsphere.local", password: new Secret("sandbox") };
 
 export async function startSite(deps: SiteDeps, options: SiteOptions, signal: AbortSignal): Promise<Site> {
-  const { clock, random } = deps;
   const account = options.account ?? sandboxAccount;
-  const closers: (() => Promise<unknown>)[] = [];
-  const close = async () => {
-    for (const end of closers.splice(0).reverse()) await end().catch(() => {});
-  };
+  const ending = endings();
   try {
-    const plane = await startPlane(
-      {
-        dataDir: join(options.dataDir, "plane"),
-        listen: { host: "127.0.0.1", port: 0 },
-        tunnelListen: { host: "127.0.0.1", port: 0 },
-        version: deps.version,
-      },
-      { clock, log: deps.log("plane"), random, openHub: openGrpcHub },
-      signal,
+    const side = ending.own(await startPlaneSide(deps, join(options.dataDir, "plane"), signal));
+    const datacenter = ending.own(
+      await startSandbox(deps, {
+        dataDir: join(options.dataDir, "sandbox"),
+        listen: "127.0.0.1:0",
+        account,
+      }),
     );
-    closers.push(() => plane.close());
-    const apiKey = plane.apiKey ?? (await plane.newApiKey("site"));
-    const client = planeClient({ url: plane.url, ca: plane.caPem, apiKey });
-    closers.push(() => client.close());
-
-    const datacenter = await startSandbox(deps, {
-      dataDir: join(options.dataDir, "sandbox"),
-      listen: "127.0.0.1:0",
-      account,
-    });
-    closers.push(() => datacenter.close());
-
-    const settings = load(gatewayOptions, {
-      file: {
-        path: "the demo's settings",
-        value: {
+    const gateway = ending.own(
+      await startGatewaySide(
+        deps,
+        {
           name: "demo",
           dataDir: join(options.dataDir, "gateway"),
-          plane: { url: plane.url },
+          plane: { url: side.plane.url },
           vcenter: {
             server: datacenter.vcenter.server,
             username: account.username,
@@ -83,21 +65,80 @@ export async function startSite(deps: SiteDeps, options: SiteOptions, signal: Ab
           api: { listen: "127.0.0.1:0" },
           ...options.gateway,
         },
-      },
-    });
-    if (settings.kind === "mistakes") throw mistakesFault(settings.problems);
-    const gateway = await startGateway(
-      settings.value,
-      { clock, log: deps.log("gateway"), random, version: deps.version, memory: deps.memory },
-      signal,
+        signal,
+      ),
     );
-    closers.push(() => gateway.close());
-    closers.push(await attach(datacenter, gateway.kubeconfigPath ?? "", deps));
-    return { plane, client, apiKey, datacenter, gateway, close };
+    ending.own({ close: await attach(datacenter, gateway.kubeconfigPath ?? "", deps) });
+    const { plane, client, apiKey } = side;
+    return { plane, client, apiKey, datacenter, gateway, close: ending.close };
   } catch (error) {
-    await close();
+    await ending.close();
     throw error;
   }
+}
+
+/** What was started, so that it can be ended: the newest first. */
+export function endings(): {
+  own<T extends { close(): Promise<unknown> }>(thing: T): T;
+  close(): Promise<void>;
+} {
+  const owned: { close(): Promise<unknown> }[] = [];
+  return {
+    own(thing) {
+      owned.push(thing);
+      return thing;
+    },
+    async close() {
+      for (const each of owned.splice(0).reverse()) await each.close().catch(() => {});
+    },
+  };
+}
+
+export interface PlaneSide extends Pick<Site, "plane" | "client" | "apiKey"> {
+  close(): Promise<void>;
+}
+
+/** A plane on loopback with a client of it. */
+export async function startPlaneSide(
+  deps: SiteDeps,
+  dataDir: string,
+  signal: AbortSignal,
+): Promise<PlaneSide> {
+  const { clock, random } = deps;
+  const ending = endings();
+  try {
+    const plane = ending.own(
+      await startPlane(
+        {
+          dataDir,
+          listen: { host: "127.0.0.1", port: 0 },
+          tunnelListen: { host: "127.0.0.1", port: 0 },
+          version: deps.version,
+        },
+        { clock, log: deps.log("plane"), random, openHub: openGrpcHub },
+        signal,
+      ),
+    );
+    const apiKey = plane.apiKey ?? (await plane.newApiKey("site"));
+    const client = planeClient({ url: plane.url, ca: plane.caPem, apiKey });
+    ending.own({ close: async () => client.close() });
+    return { plane, client, apiKey, close: ending.close };
+  } catch (error) {
+    await ending.close();
+    throw error;
+  }
+}
+
+/** A gateway in this process, by settings as gateway.yaml has them. */
+export function startGatewaySide(
+  deps: SiteDeps,
+  settings: Readonly<Record<string, unknown>>,
+  signal: AbortSignal,
+): Promise<RunningGateway> {
+  const { clock, random, version, memory } = deps;
+  const loaded = load(gatewayOptions, { file: { path: "the demo's settings", value: settings } });
+  if (loaded.kind === "mistakes") throw mistakesFault(loaded.problems);
+  return startGateway(loaded.value, { clock, log: deps.log("gateway"), random, version, memory }, signal);
 }
 
 /** The simulated datacenter, with our real agent among the programs that workload clusters may run. */

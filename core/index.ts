@@ -2,6 +2,7 @@
 export * from "./fault.ts";
 export * from "./log.ts";
 export * from "./secret.ts";
+export * from "./sealed-box.ts";
 export * from "./time/clock.ts";
 export * from "./time/backoff.ts";
 export * from "./resource/meta.ts";

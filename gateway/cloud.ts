@@ -2,7 +2,7 @@
 import { isIP } from "node:net";
 import { connect } from "node:tls";
 import { Fault, onAbort } from "#core";
-import type { Cloud, CloudFor, VmFacts } from "#jet";
+import type { CensusScope, Cloud, CloudFor, VmFacts } from "#jet";
 import type { Placement } from "#proto";
 import {
   census,
@@ -88,7 +88,7 @@ function cloudOver(withClient: WithClient): Cloud {
               ? await census(client, { datacenter, biosUuids: scope.biosUUIDs }, signal)
               : [];
           const inFolder = await census(client, { datacenter, folder }, signal);
-          const byName = inFolder.filter((vm) => scope.names.includes(vm.name));
+          const byName = inFolder.filter((vm) => scope.names.includes(vm.name) || isLeased(vm, scope));
           for (const vm of [...byUuid, ...byName]) found.set(vm.ref.value, factsOf(vm, folder));
         }
         return [...found.values()];
@@ -121,8 +121,14 @@ export function templatePath(
     .at(-1);
 }
 
+function isLeased({ name, ipAddress }: CensusEntry, { leased }: CensusScope): boolean {
+  return Boolean(
+    leased && ipAddress && name.startsWith(leased.prefix) && leased.addresses.includes(ipAddress),
+  );
+}
+
 function distinctFolders(
-  placements: readonly Placement[],
+  placements: CensusScope["placements"],
 ): { datacenter: string; folder: string | undefined }[] {
   const distinct = new Map(
     placements.map(({ datacenter, folder }) => [`${datacenter}/${folder ?? ""}`, { datacenter, folder }]),
@@ -135,6 +141,7 @@ function factsOf(vm: CensusEntry, folder: string | undefined): VmFacts {
     name: vm.name,
     biosUUID: vm.biosUuid ?? "",
     moref: vm.ref.value,
+    ...(vm.ipAddress === undefined ? {} : { ipAddress: vm.ipAddress }),
     ...(folder === undefined ? {} : { folder }),
   };
 }

@@ -22,7 +22,7 @@ import { passwordOf } from "./account.ts";
 import type { DoctorPorts } from "./doctor.ts";
 import { poolsOf } from "./heartbeat.ts";
 import type { GatewayOptions } from "./options.ts";
-import { pemFile, planeCa } from "./wiring.ts";
+import { pemFile, planeCa } from "./files.ts";
 
 export interface DoctorWorld {
   readonly clock: Clock;

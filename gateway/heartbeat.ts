@@ -28,6 +28,8 @@ export interface PulseFacts {
   readonly version: string;
   readonly startedAt: string;
   readonly controlPlaneMode: string;
+  /** The supervised programs, mode embedded. */
+  readonly programs?: NonNullable<Gateway["status"]>["programs"];
   readonly identity?: {
     readonly uid: string;
     readonly tenantUid: string;
@@ -83,7 +85,8 @@ export function statusOf(
   before: Gateway["status"],
   at: string,
 ): NonNullable<Gateway["status"]> {
-  const { version, startedAt, controlPlaneMode, identity, link, vcenter, controllers, memoryMiB } = seen;
+  const { version, startedAt, controlPlaneMode, programs, identity, link, vcenter, controllers, memoryMiB } =
+    seen;
   const failing = controllers.flatMap((c) => c.failing.map((f) => `${c.name} ${f.key}`));
   let conditions = setCondition(
     before?.conditions,
@@ -100,10 +103,12 @@ export function statusOf(
       : { type: "VCenterReachable", status: "False", reason: "LoginFailed", message: vcenter.message ?? "" },
     at,
   );
+  if (programs) conditions = setCondition(conditions, programsCondition(programs), at);
   return {
     version,
     startedAt,
     controlPlaneMode,
+    ...(programs ? { programs } : {}),
     ...(identity ? { identity } : {}),
     ...(link ? { link: linkStatus(link) } : {}),
     vcenter,
@@ -129,6 +134,19 @@ export function statusOf(
       at,
     ),
   };
+}
+
+function programsCondition(programs: NonNullable<PulseFacts["programs"]>) {
+  const lame = programs.filter((program) => program.state !== "ready");
+  const type = "ControlPlaneReady";
+  return lame.length === 0
+    ? ({ type, status: "True", reason: "AllProgramsReady", message: "" } as const)
+    : ({
+        type,
+        status: "False",
+        reason: "ProgramsNotReady",
+        message: lame.map(({ name, state, message }) => `${name}: ${message ?? state}`).join("; "),
+      } as const);
 }
 
 function linkCondition(state: LinkState | undefined) {

@@ -3,10 +3,12 @@ import { referencePage } from "#core/options/index.ts";
 import { gatewayOptions } from "./options.ts";
 
 export { gatewayOptions, type GatewayOptions } from "./options.ts";
-export { startGateway, planeCa, type GatewayDeps, type RunningGateway } from "./wiring.ts";
+export { planeCa } from "./files.ts";
+export { startGateway, type GatewayDeps, type RunningGateway } from "./wiring.ts";
 export { runAgent, type AgentPod } from "./workload-program.ts";
 export { examine, type DoctorPorts, type Finding } from "./doctor.ts";
 export { historyFile } from "./addresses.ts";
+export { controlPlaneDir, embeddedPrograms } from "./control-plane.ts";
 export { doctorPorts } from "./doctor-ports.ts";
 
 /** The reference page of the gateway's options, markdown. */

@@ -4,6 +4,7 @@ import {
   duration,
   group,
   hostPort,
+  integer,
   oneOf,
   option,
   path,
@@ -67,13 +68,29 @@ export const gatewayOptions = group({
   ),
   controlPlane: group(
     {
-      mode: option(oneOf("sandbox", "external"), {
-        help: "sandbox: an embedded store, Cluster API is simulated by `pcg sandbox`; external: an existing management cluster.",
+      mode: option(oneOf("sandbox", "embedded", "external"), {
+        help:
+          "sandbox: an embedded store, Cluster API is simulated by `pcg sandbox`; embedded: etcd, kube-apiserver, Cluster API and CAPV " +
+          "as processes of the gateway; external: an existing management cluster.",
         default: "sandbox",
+      }),
+      programs: option(path(), {
+        help: "Folder with the programs of mode embedded and their manifest.json; the appliance ships it. In mode external, what workload clusters get is rendered from it.",
+        optional: true,
       }),
       kubeconfig: option(path(), {
         help: "Kubeconfig of the management cluster, for mode external.",
         optional: true,
+      }),
+      snapshots: group({
+        every: option(duration({ min: "1m", max: "24h" }), {
+          help: "Time between snapshots of etcd, mode embedded; none is made when nothing has changed.",
+          default: "30m",
+        }),
+        keep: option(integer({ min: 1, max: 1000 }), {
+          help: "How many snapshots are kept; the oldest go first.",
+          default: "10",
+        }),
       }),
     },
     "Where the Cluster API objects live until the pivot.",
@@ -97,8 +114,29 @@ export const gatewayOptions = group({
         help: "How long a pivot is watched after the hand-over.",
         default: "10s",
       }),
+      images: group(
+        {
+          registry: option(text("REGISTRY"), {
+            help: "Registry, perhaps with a path, that mirrors registry.k8s.io and ghcr.io for workload clusters: registry.example/mirror.",
+            optional: true,
+          }),
+          pullSecretFile: option(path(), {
+            help: "File with the registry's logins: a Docker config, as in ~/.docker/config.json.",
+            optional: true,
+          }),
+          agent: option(text("IMAGE"), {
+            help: "Image of the agent in workload clusters.",
+            default: "pcg-agent",
+          }),
+        },
+        "Images of what runs in workload clusters. A cluster's own wish goes before them.",
+      ),
+      deadAfter: option(duration({ max: "7d" }), {
+        help: "How long the API of a cluster that is being deleted must be silent before its VMs are removed by the ledger.",
+        default: "15m",
+      }),
     },
-    "Provisioning and pivot.",
+    "Provisioning, pivot and deletion.",
   ),
   log: group({
     level: option(oneOf("debug", "info", "warn", "error"), { help: "How much to log.", default: "info" }),

@@ -70,6 +70,7 @@ describe("orders of the plane", () => {
       log: silentLogger,
       identity: () => ({ uid: "gw-1", signingKey }),
       account: () => account,
+      isForgotten: async () => false,
       publish: { status: async (s) => void statuses.push(s), event: async (e) => void events.push(e) },
     });
   });
@@ -119,6 +120,7 @@ describe("orders of the plane", () => {
       log: silentLogger,
       identity: () => ({ uid: "gw-1", signingKey }),
       account: () => account,
+      isForgotten: async () => false,
       publish: { status: async () => {}, event: async (e) => void events.push(e) },
     });
     await expect(again(message(desired()))).rejects.toMatchObject({ code: "Unavailable" });

@@ -18,6 +18,8 @@ export interface OrderDeps {
   readonly log: Logger;
   /** Who we are, and the plane's key that signs desired state (Ed25519, PEM). */
   readonly identity: () => { readonly uid: string; readonly signingKey: string };
+  /** Whether a cluster was seen to its end here. */
+  readonly isForgotten: (clusterUid: string) => Promise<boolean>;
   /** The vCenter account that clusters are built with. */
   readonly account: () => SpaSpec["cloud"];
   readonly publish: {
@@ -39,7 +41,8 @@ export function orderHandler(deps: OrderDeps): MessageHandler {
         );
       }
       const { clusterUid, counter } = desired;
-      const outcome = await acceptDesired(store, { ...desired, spec: { ...desired.spec, cloud: account() } }); // O2, O5
+      const known = { ...desired, spec: { ...desired.spec, cloud: account() } }; // O5
+      const outcome = await acceptDesired(store, known, deps.isForgotten); // O2
       log.info("order received", { clusterUid, counter, outcome });
       if (outcome === "gone") await publish.status(deletedStatus(clusterUid, counter)); // O4
     } catch (error) {

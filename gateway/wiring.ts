@@ -3,7 +3,7 @@
 //   G1. One gateway a data directory: a lock is held for as long as it runs.
 //   G2. State is in the store and in link.db, nothing of worth in memory: kill -9 loses no more than the round under way.
 //   G3. What was started is ended, in reverse order, within five seconds of the signal.
-import { mkdir, readFile } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import {
   backoffDelay,
@@ -19,25 +19,41 @@ import {
   type OwnedStore,
 } from "#core";
 import { fileLeadership } from "#core/controller/file-leadership.ts";
-import { keyFileSeal, type Seal } from "#core/store/seal.ts";
+import { keyFileSeal } from "#core/store/seal.ts";
 import { kubeStore } from "#core/store/kube-store.ts";
-import { sqliteStore } from "#core/store/sqlite-store.ts";
+import { bundledProviders } from "#controlplane";
 import { ipamControllers, poolRoom } from "#ipam";
-import { eventMigration, makeJet, sqliteEventShelf, type Pools, type StoredEvent } from "#jet";
-import { desiredClusterTopic } from "#proto";
+import {
+  eventMigration,
+  makeJet,
+  snapshotMigration,
+  sqliteEventShelf,
+  sqliteSnapshotShelf,
+  type Mirrors,
+  type Pools,
+  type StoredEvent,
+} from "#jet";
+import { desiredClusterTopic, mirrorTopic } from "#proto";
 import type { Link } from "#tunnel";
 import { pair, validity, type Identity } from "#tunnel/identity/index.ts";
 import { vsphereSessions, type VsphereClient } from "#vsphere";
 import { addressWork } from "./addresses.ts";
 import { cloudOf, keepAccount, passwordOf, type VcenterAccount } from "./account.ts";
 import { vsphereClouds } from "./cloud.ts";
+import { openManagementApi, programsOf } from "./control-plane.ts";
 import { crdObjects } from "./crds.ts";
+import { pemFile, planeCa } from "./files.ts";
+import { takesConnections } from "./endpoint.ts";
 import { keepPulse, type PulseFacts } from "./heartbeat.ts";
 import { openLine } from "./link.ts";
 import { startLocalApi } from "./local-api.ts";
 import type { GatewayOptions } from "./options.ts";
+import { gatewayRecovery, lineageMigration } from "./recovery.ts";
 import { orderHandler } from "./orders.ts";
+import { mirrorDesk } from "./mirror-desk.ts";
+import { mirrorMigration } from "./mirror-shelf.ts";
 import { linkOutlet } from "./outlet.ts";
+import { imageSource } from "./images.ts";
 import { closer } from "./closer.ts";
 
 export interface GatewayDeps {
@@ -61,6 +77,8 @@ export interface RunningGateway {
   facts(): Promise<PulseFacts>;
   /** The last events of a cluster, oldest first; also of one that is gone. */
   readEvents(clusterUid: string): Promise<readonly StoredEvent[]>;
+  /** The copies of clusters that outlive the store. */
+  readonly mirrors: Mirrors;
   /** Stops everything. Twice is once. */
   close(): Promise<void>;
 }
@@ -82,11 +100,31 @@ export async function startGateway(
       fileLeadership({ clock, log }, { path: join(dataDir, "lock.db"), identity: `gateway ${options.name}` }),
     ); // G1
     const seal = await keyFileSeal(join(dataDir, "key"));
-    const store = ending.own(await openStore(options, deps, seal));
     const database = ending.own(
-      await openDatabase(join(dataDir, "gateway.db"), { migrations: [eventMigration] }),
+      await openDatabase(join(dataDir, "gateway.db"), {
+        migrations: [eventMigration, mirrorMigration, lineageMigration, snapshotMigration],
+      }),
     );
+    const mirrors = await mirrorDesk({
+      dataDir,
+      seal,
+      db: database,
+      clock,
+      log: log.child({ component: "mirrors" }),
+      onWhole: (clusterUid) => recovery.cameLate(store, clusterUid, signal),
+    });
+    const recovery = gatewayRecovery({
+      db: database,
+      mirrors: mirrors.shelf,
+      cloud: () => cloudOf(account),
+      clock,
+      log: log.child({ component: "recovery" }),
+    });
+    const management = await openManagementApi(options, deps, { seal, ending, fence: recovery.fence });
+    const { store, controlPlane } = management;
     await keepAccount(store, account);
+    const wasBehind = await recovery.recover(store, signal); // before any order, and before any controller
+    ending.wait(recovery.keepNoting(store, signal));
 
     const sessions = ending.own(vsphereSessions({ clock, log }));
     const outlet = linkOutlet(() => line.link());
@@ -102,7 +140,9 @@ export async function startGateway(
             identity: () => line.identity()!,
             account: () => cloudOf(account),
             publish: outlet,
+            isForgotten: mirrors.shelf.isForgotten,
           }),
+          [mirrorTopic]: mirrors.handler,
         },
       },
       signal,
@@ -114,10 +154,14 @@ export async function startGateway(
         store,
         cloudFor: vsphereClouds(sessions),
         pools: parentPools(store),
+        answers: takesConnections(clock),
         workloads: { connect: (kubeconfig) => kubeStore(kubeconfig, { clock }) },
         outlet,
         events: sqliteEventShelf(database),
+        snapshots: sqliteSnapshotShelf(database, seal),
         crds: crdObjects,
+        ...(management.bundle ? { providers: bundledProviders(management.bundle.providers, clock) } : {}),
+        mirrors: mirrors.shelf,
         clock,
         log,
         random,
@@ -125,7 +169,10 @@ export async function startGateway(
       {
         quietMs: options.jet.quiet,
         watchMs: options.jet.watch,
-        agentTrust: () => trustOf(line.identity()),
+        deadAfterMs: options.jet.deadAfter,
+        images: { agent: options.jet.images.agent },
+        imageSource: await imageSource(options),
+        agentTrust: (clusterUid) => ({ ...trustOf(line.identity()), mirror: mirrors.trust(clusterUid) }),
       },
     );
     await line.refresh(); // before the controllers: what they say from their first round on has a way to the plane
@@ -146,6 +193,7 @@ export async function startGateway(
       version: deps.version,
       startedAt,
       controlPlaneMode: options.controlPlane.mode,
+      ...(controlPlane ? { programs: programsOf(await controlPlane.status()) } : {}),
       ...identityFacts(line.identity()),
       ...(await linkFacts(line.link())),
       vcenter: await vcenterFacts(client, account.server, deps, signal),
@@ -181,16 +229,22 @@ export async function startGateway(
     await running.ready;
     // A beat goes out as soon as there is a link: the plane learns of the vCenter account and the pools from it.
     ending.wait(line.opened.then(() => jet.catchUp()));
+    ending.wait(
+      line.opened.then(async () =>
+        outlet.mirrorWanted({ have: await mirrors.shelf.have(), lost: wasBehind }),
+      ),
+    );
     ending.wait(keepPulse({ ...pulse, onChange: line.onState }, options.plane.heartbeat, signal));
     log.info("gateway ready", { name: options.name, api: api?.url, paired: line.identity() !== undefined });
     return {
       store,
-      kubeconfigPath: api?.kubeconfigPath,
-      apiUrl: api?.url,
+      kubeconfigPath: controlPlane?.kubeconfigPath ?? api?.kubeconfigPath,
+      apiUrl: controlPlane?.server ?? api?.url,
       identity: line.identity,
       pair: pairWith,
       facts,
       readEvents: (clusterUid) => jet.readEvents(clusterUid),
+      mirrors: mirrors.shelf,
       close: ending.close,
     };
   } catch (error) {
@@ -208,39 +262,6 @@ async function accountOf(options: GatewayOptions): Promise<VcenterAccount> {
     ...(thumbprint === undefined ? {} : { thumbprint }),
     ...(ca === undefined ? {} : { ca: await pemFile(ca, "vcenter.ca") }),
   };
-}
-
-async function openStore(
-  options: GatewayOptions,
-  { clock, log }: GatewayDeps,
-  seal: Seal,
-): Promise<OwnedStore> {
-  const { mode, kubeconfig } = options.controlPlane;
-  if (mode === "sandbox") {
-    // The lock makes this process the file's only one: no need to look for the writes of others.
-    return sqliteStore(join(options.dataDir, "store.db"), { clock, log, seal, pollMs: 0 });
-  }
-  if (kubeconfig === undefined) {
-    throw new Fault(
-      "Invalid",
-      "controlPlane.mode external needs controlPlane.kubeconfig: the management cluster's kubeconfig",
-    );
-  }
-  return kubeStore(await pemFile(kubeconfig, "controlPlane.kubeconfig"), { clock });
-}
-
-export async function pemFile(path: string, option: string): Promise<string> {
-  try {
-    return await readFile(path, "utf8");
-  } catch (error) {
-    throw new Fault("Invalid", `${option}: ${path} cannot be read (${(error as Error).message})`, {
-      cause: error,
-    });
-  }
-}
-
-export async function planeCa(options: GatewayOptions): Promise<{ ca?: string }> {
-  return options.plane.ca === undefined ? {} : { ca: await pemFile(options.plane.ca, "plane.ca") };
 }
 
 /** Pairs with the code of the configuration. A refusal ends it: only another code can help. */

@@ -14,7 +14,14 @@ import {
 import { startAgent } from "#agent";
 import { ipamControllers } from "#ipam";
 import { applyObject } from "#core/store/helpers.ts";
-import { desiredClusterTopic, encode64, secret, secretText } from "#proto";
+import {
+  desiredClusterTopic,
+  encode64,
+  mirrorWantedSchema,
+  mirrorWantedTopic,
+  secret,
+  secretText,
+} from "#proto";
 import { words } from "#proto/render/names.ts";
 import {
   enrolAgent,
@@ -81,6 +88,10 @@ export async function runAgent(pod: AgentPod, deps: AgentProgramDeps, outer: Abo
               if (!isFault(error, "Invalid", "Unauthorized")) throw error;
               log.error("desired state refused", { key: message.key, error }); // another try would not change it
             }
+          },
+          [mirrorWantedTopic]: async (message) => {
+            const { success, data } = mirrorWantedSchema.safeParse(message.body);
+            if (success) agent.mirrorWanted(data.have[clusterUid]);
           },
         },
         onIdentity: () => ending.wait(keepIdentity(pod, namespace, clusterUid)),

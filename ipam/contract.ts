@@ -145,7 +145,11 @@ export function ipamContract(
           managedFields: _m,
           ...meta
         } = object.metadata;
-        const { conditions: _s, ...status } = (object.status ?? {}) as { conditions?: unknown };
+        const {
+          conditions: _s,
+          deprecated: _d,
+          ...status
+        } = (object.status ?? {}) as Record<string, unknown>;
         const { apiVersion, kind, spec } = object;
         const metadata = translated(meta);
         return { apiVersion, kind, spec, metadata, ...(Object.keys(status).length > 0 ? { status } : {}) };

@@ -67,9 +67,11 @@ describe("a claim", () => {
     await quiet();
     await claims("a", "b");
     expect(await given(store)).toEqual(["a 10.0.0.10", "b 10.0.0.11"]);
-    expect(await claimState(store, "a")).toBe(
-      "True AddressAllocated: 10.0.0.10 from InClusterIPPool c/nodes",
-    );
+    expect(await claimState(store, "a")).toBe("True AddressAllocated: ");
+    const status = (await store.get(ipAddressClaim, { namespace: "c", name: "a" }))?.status;
+    expect(status?.deprecated).toEqual({
+      v1beta1: { conditions: [{ type: "Ready", status: "True", lastTransitionTime: expect.any(String) }] },
+    });
   });
 
   test("without a pool waits, says why, and goes on when the pool appears", async () => {
@@ -105,10 +107,10 @@ describe("a claim", () => {
     );
     expect(await counters()).toEqual([3, 3, 0, 0]);
     await remove("b");
-    expect(await claimState(store, "z-first")).toContain("True AddressAllocated: 10.0.0.11");
+    expect(await given(store)).toContain("z-first 10.0.0.11");
     expect(await claimState(store, "d-second")).toContain("PoolExhausted");
     await remove("a");
-    expect(await claimState(store, "d-second")).toContain("True AddressAllocated: 10.0.0.10");
+    expect(await given(store)).toContain("d-second 10.0.0.10");
   });
 
   test("waiting on an exhausted pool goes on when the pool grows", async () => {
@@ -361,7 +363,7 @@ describe("an IPAddress that is there already", () => {
       blockOwnerDeletion: true,
     });
     expect(address?.metadata.ownerReferences).toHaveLength(2);
-    expect(await claimState(store, "a")).toContain("True AddressAllocated: 10.0.0.11");
+    expect(await given(store)).toContain("a 10.0.0.11");
   });
 
   test("of another pool is not touched; the claim says what stands in its way", async () => {

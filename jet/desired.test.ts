@@ -56,4 +56,18 @@ describe("a desired state of the plane", () => {
     ).toBe("gone");
     await store.close();
   });
+
+  it("a cluster that the plane knows to run is not made here, nor called gone, before it is known what became of it", async () => {
+    const store = memoryStore({ clock: fakeClock() });
+    const order = { ...desired(4), pivoted: true };
+    const held = async () =>
+      (await store.get(spa, { namespace, name: "c1" }))?.metadata.annotations?.["jet.pcg.dev/held"];
+    const toDelete = { ...order, spec: { ...order.spec, action: "Delete" as const } };
+    expect(await acceptDesired(store, toDelete, async () => true)).toBe("gone");
+    expect(await held()).toBeUndefined();
+    expect(await acceptDesired(store, toDelete)).toBe("created");
+    expect(await held()).toMatch(/^KnownToPlane: /);
+    expect(await acceptDesired(store, toDelete)).toBe("old");
+    await store.close();
+  });
 });

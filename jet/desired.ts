@@ -3,6 +3,7 @@ import { apiVersionOf, Fault, isFault, keyText, type Draft, type Resource, type 
 import { encode64, namespace, secret, spa, type DesiredCluster, type Spa, type SpaSpec } from "#proto";
 import { clusterNamespace, enrolmentSecretName, words } from "#proto/render/names.ts";
 import { ensureExists, ensureHolds } from "./ensure.ts";
+import { knownToPlane } from "./mirror/plan-recovery.ts";
 import { clusterNamespaceObject } from "./render/cluster.ts";
 
 /** The SPA that stands for a desired cluster. Pure. */
@@ -43,6 +44,13 @@ async function keepToken(store: ResourceStore, { clusterUid, spec }: DesiredClus
   await ensureHolds(store, secret, draft);
 }
 
+function heldUntilKnown(draft: Draft<Spa>): Draft<Spa> {
+  const why =
+    "the plane knows this cluster as one that manages itself, and this gateway has lost what it knew of it";
+  const annotations = { [words.held]: `${knownToPlane}: ${why}` };
+  return { ...draft, metadata: { ...draft.metadata, annotations } };
+}
+
 /** "gone": deletion was asked for and there is nothing (any more). The caller tells the plane so. */
 export type Accepted = "created" | "updated" | "old" | "gone";
 
@@ -50,7 +58,12 @@ export type Accepted = "created" | "updated" | "old" | "gone";
  * Makes the store want what the plane wants. A lower or equal counter than the stored one changes nothing ("old"). Invalid when
  * the document breaks the schema. Called twice with the same document it does nothing the second time.
  */
-export async function acceptDesired(store: ResourceStore, desired: DesiredCluster): Promise<Accepted> {
+export async function acceptDesired(
+  store: ResourceStore,
+  desired: DesiredCluster,
+  /** Whether the cluster was seen to its end here. */
+  isForgotten: (clusterUid: string) => Promise<boolean> = () => Promise.resolve(false),
+): Promise<Accepted> {
   const draft = desiredToSpa(desired);
   const key = { namespace: clusterNamespace(desired.clusterUid), name: desired.spec.clusterName };
   for (let tries = 0; ; tries++) {
@@ -61,6 +74,13 @@ export async function acceptDesired(store: ResourceStore, desired: DesiredCluste
         await keepToken(store, desired);
         await store.update(spa, { ...have, spec: draft.spec });
         return "updated";
+      }
+      if (await isForgotten(desired.clusterUid)) return "gone";
+      if (desired.pivoted) {
+        // It runs somewhere: made here it would be there twice, and "gone" would be a lie.
+        await ensureExists(store, namespace, clusterNamespaceObject(desired.spec));
+        await store.create(spa, heldUntilKnown(draft));
+        return "created";
       }
       if (desired.spec.action === "Delete") return "gone";
       await ensureExists(store, namespace, clusterNamespaceObject(desired.spec));

@@ -6,7 +6,7 @@
 //   E4. Told in order: while an event of a cluster cannot be told, later ones of it wait behind it.
 import { formatTime, type Clock } from "#core";
 import type { ClusterEvent } from "#proto";
-import { masked } from "./milestones.ts";
+import { masked } from "#proto/render/masked.ts";
 
 export const eventsKept = 1000;
 export const mergeWithinMs = 10 * 60_000;

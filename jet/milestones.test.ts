@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { masked, milestoneAfter, sameTrouble, type Standing } from "./milestones.ts";
+import { masked } from "#proto/render/masked.ts";
+import { milestoneAfter, sameTrouble, type Standing } from "./milestones.ts";
 
 const backoff = { baseMs: 5_000, capMs: 300_000, jitter: 0 };
 const t0 = Date.UTC(2026, 0, 1);

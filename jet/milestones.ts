@@ -5,6 +5,7 @@
 //   M3. Failed does not exist. InProgress carries the last error and the next try; Blocked waits for a person, and is retried too.
 import { backoffDelay, formatTime, type BackoffOptions } from "#core";
 import type { Milestone } from "#proto";
+import { masked } from "#proto/render/masked.ts";
 import { deletionTitles, milestoneTitles } from "#proto/render/titles.ts";
 
 export type MilestoneKey = keyof typeof milestoneTitles | keyof typeof deletionTitles;
@@ -101,12 +102,4 @@ export function milestoneAfter(
 /** The same failure counts up instead of looking new: numbers, addresses and ids do not matter. */
 export function sameTrouble(a: Trouble, b: Trouble): boolean {
   return a.code === b.code && a.object === b.object && masked(a.message) === masked(b.message);
-}
-
-/** A message without what varies from try to try. */
-export function masked(message: string): string {
-  return message
-    .replace(/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/gi, "<uuid>")
-    .replace(/\b[0-9a-f]{16,}\b/gi, "<hex>")
-    .replace(/\d+/g, "<n>");
 }

@@ -1,20 +1,33 @@
-// What makes a cluster able to manage itself: Cluster API's controllers, CAPV and our agent, as objects for the workload cluster. Pure.
+// What makes a cluster able to manage itself: Cluster API's controllers, CAPV and our agent, as objects for the workload cluster.
+// Real providers come through a port (ports.ts, ProviderSource); the plain ones here are what the sandbox plays.
 //
-//   V1. They run on the first control-plane node alone: they tolerate its taint, and the one that waits for the cloud provider.
+//   V1. They run on the first control-plane node alone, before it has a network for pods: on the host's network, tolerating its taint,
+//       the one that waits for the cloud provider, and that it is not ready.
 //   V2. No provider has credentials of its own. A VSphereVM whose cluster cannot be read would fall back to them, and act.
 //   V3. The only secret here is the agent's one-time token, in a Secret beside its Deployment.
-import { apiVersionOf, type Draft, type Kind, type Resource } from "#core";
+import { apiVersionOf, type Draft, type Kind, type Resource, type ResourceStore, type Secret } from "#core";
 import {
   clusterRoleBinding,
+  configMap,
   deployment,
   encode64,
   namespace,
   secret,
   serviceAccount,
+  type Deployment,
   type SpaSpec,
 } from "#proto";
-import { agentDeploymentName, agentSecretName, clusterNamespace, words } from "#proto/render/names.ts";
-import type { AgentTrust, InstallImages } from "./ports.ts";
+import { imageBaseName, mirrored } from "#proto/render/images.ts";
+import {
+  agentDeploymentName,
+  agentSecretName,
+  clusterNamespace,
+  installedName,
+  words,
+} from "#proto/render/names.ts";
+import { contentHash } from "#proto/render/shape.ts";
+import { ensureExists, ensureHolds } from "./ensure.ts";
+import type { AgentTrust, ImageSource, InstallImages, ProviderSource } from "./ports.ts";
 
 export const providerNamespace = "capi-system";
 
@@ -32,23 +45,62 @@ export interface Install {
   readonly object: Draft<Resource>;
 }
 
+const resources = {
+  requests: { cpu: "50m", memory: "128Mi" },
+  limits: { cpu: "1", memory: "512Mi" },
+};
+
 const tolerations = [
   { key: "node-role.kubernetes.io/control-plane", operator: "Exists", effect: "NoSchedule" },
   { key: "node.cloudprovider.kubernetes.io/uninitialized", operator: "Exists", effect: "NoSchedule" },
   { key: "node.kubernetes.io/not-ready", operator: "Exists" },
 ];
 
-/** Everything but the CRDs and the desired state, in the order in which it is applied. */
-export function installObjects(
+/** Providers without webhooks or roles of their own, recognised by the names of their images. */
+export function plainProviders(images: InstallImages): ProviderSource {
+  const managers = [images.core, images.bootstrap, images.controlPlane, images.infrastructure];
+  const objects = (source: ImageSource): Install[] => [
+    named(namespace, undefined, providerNamespace),
+    named(serviceAccount, providerNamespace, "providers"),
+    adminBinding("pcg-providers", providerNamespace, "providers"),
+    ...managers.map((image) => ({
+      kind: deployment,
+      object: oneReplica(providerNamespace, imageBaseName(image), "providers", {
+        image: mirrored(image, source.mirror),
+        args: ["--leader-elect"],
+      }),
+    })),
+  ];
+  return {
+    deployments: managers.map((image) => ({ namespace: providerNamespace, name: imageBaseName(image) })),
+    crds: [],
+    digest: (source) => contentHash(objects(source).map(({ object }) => object)),
+    async install(to, source) {
+      await writeAll(to, objects(source));
+      return {};
+    },
+    silent: () => Promise.resolve(undefined),
+  };
+}
+
+/** Writes what is missing, and keeps Secrets and Deployments as they are wanted. */
+export async function writeAll(to: ResourceStore, objects: readonly Install[]): Promise<void> {
+  for (const { kind, object } of objects) {
+    await (kind === secret || kind === deployment ? ensureHolds : ensureExists)(to, kind, object);
+  }
+}
+
+/** The agent and what it needs, in the order in which it is applied. */
+export function agentObjects(
   spec: SpaSpec,
-  images: InstallImages,
+  image: string,
+  source: ImageSource,
   trust: AgentTrust,
   /** The agent's one-time token; absent once it was used. */
   enrolmentToken?: string,
 ): Install[] {
   const cluster = clusterNamespace(spec.clusterUid);
   return [
-    named(namespace, undefined, providerNamespace),
     {
       kind: namespace,
       object: {
@@ -58,22 +110,15 @@ export function installObjects(
         },
       },
     },
-    named(serviceAccount, providerNamespace, "providers"),
-    adminBinding("pcg-providers", providerNamespace, "providers"),
-    ...[images.core, images.bootstrap, images.controlPlane, images.infrastructure].map((image) => ({
-      kind: deployment,
-      object: oneReplica(providerNamespace, imageBaseName(image), "providers", {
-        image,
-        args: ["--leader-elect"],
-      }),
-    })),
     named(serviceAccount, cluster, agentDeploymentName),
     adminBinding("pcg-agent", cluster, agentDeploymentName),
     { kind: secret, object: agentSecret(spec, trust, enrolmentToken) },
+    ...(source.pullSecret ? [{ kind: secret, object: pullSecret(cluster, source.pullSecret.config) }] : []),
     {
       kind: deployment,
       object: oneReplica(cluster, agentDeploymentName, agentDeploymentName, {
-        image: images.agent,
+        image: mirrored(image, source.mirror),
+        ...(source.pullSecret ? { imagePullSecrets: [{ name: pullSecretName }] } : {}),
         env: [
           { name: "PCG_CLUSTER_UID", value: spec.clusterUid },
           { name: "PCG_CLUSTER_NAME", value: spec.clusterName },
@@ -87,20 +132,64 @@ export function installObjects(
 }
 
 /** The Deployments that must be available before a pivot. */
-export function deploymentKeys(uid: string, images: InstallImages) {
-  return [
-    ...[images.core, images.bootstrap, images.controlPlane, images.infrastructure].map((image) => ({
-      namespace: providerNamespace,
-      name: imageBaseName(image),
-    })),
-    { namespace: clusterNamespace(uid), name: agentDeploymentName },
-  ];
+export function deploymentKeys(uid: string, { deployments }: Pick<ProviderSource, "deployments">) {
+  return [...deployments, { namespace: clusterNamespace(uid), name: agentDeploymentName }];
 }
 
-/** "registry.example/cluster-api-controller:v1.13.5" names the Deployment cluster-api-controller. */
-export function imageBaseName(image: string): string {
-  const last = image.slice(image.lastIndexOf("/") + 1);
-  return last.split(/[:@]/, 1)[0] ?? last;
+export function isAvailable(object: Deployment | undefined): boolean {
+  const { availableReplicas = 0, conditions } = object?.status ?? {};
+  return (
+    availableReplicas > 0 || conditions?.some((c) => c.type === "Available" && c.status === "True") === true
+  );
+}
+
+/** What was installed in a workload cluster, as its record there says. */
+export interface Installed {
+  /** Of everything that was written. */
+  readonly digest: string;
+  /** When it must be written again, milliseconds since 1970. */
+  readonly renewAt?: number | undefined;
+}
+
+/** The record is written last: where it is, all else was. */
+export async function writeInstalled(
+  to: ResourceStore,
+  uid: string,
+  { digest, renewAt }: Installed,
+): Promise<void> {
+  const draft: Draft<Resource> & { data: Record<string, string> } = {
+    metadata: {
+      name: installedName,
+      namespace: clusterNamespace(uid),
+      labels: { [words.clusterUid]: uid, [words.stays]: "true" },
+    },
+    data: { digest, ...(renewAt === undefined ? {} : { renewAt: new Date(renewAt).toISOString() }) },
+  };
+  await ensureHolds(to, configMap, draft);
+}
+
+export async function readInstalled(
+  from: ResourceStore,
+  uid: string,
+  signal?: AbortSignal,
+): Promise<Installed | undefined> {
+  const key = { namespace: clusterNamespace(uid), name: installedName };
+  const { digest, renewAt } = (await from.get(configMap, key, signal))?.data ?? {};
+  if (!digest) return undefined;
+  return { digest, ...(renewAt ? { renewAt: Date.parse(renewAt) } : {}) };
+}
+
+const pullSecretName = "pcg-images";
+
+function pullSecret(inNamespace: string, config: Secret): Draft<Resource> {
+  const draft: Draft<Resource> & { type: string; data: Record<string, string> } = {
+    apiVersion: apiVersionOf(secret),
+    kind: secret.kind,
+    metadata: { name: pullSecretName, namespace: inNamespace, labels: { [words.stays]: "true" } },
+    type: "kubernetes.io/dockerconfigjson",
+    data: { ".dockerconfigjson": encode64(config.reveal()) },
+  };
+  return draft;
 }
 
 function agentSecret(spec: SpaSpec, trust: AgentTrust, enrolmentToken: string | undefined): Draft<Resource> {
@@ -109,6 +198,8 @@ function agentSecret(spec: SpaSpec, trust: AgentTrust, enrolmentToken: string | 
     planeCa: spec.agent?.planeCa,
     enrolmentToken,
     signingKey: trust.signingKey,
+    mirrorKey: trust.mirror?.key,
+    mirrorToken: trust.mirror?.token.reveal(),
   };
   const data: Record<string, string> = {};
   for (const [key, value] of Object.entries(values)) if (value) data[key] = encode64(value);
@@ -144,6 +235,7 @@ interface Container {
   readonly env?: readonly object[];
   readonly volumeMounts?: readonly object[];
   readonly volumes?: readonly object[];
+  readonly imagePullSecrets?: readonly object[];
 }
 
 function oneReplica(
@@ -153,7 +245,7 @@ function oneReplica(
   of: Container,
 ): Draft<Resource> {
   const labels = { app: name };
-  const { volumes, ...container } = of;
+  const { volumes, imagePullSecrets, ...container } = of;
   return {
     apiVersion: apiVersionOf(deployment),
     kind: deployment.kind,
@@ -165,10 +257,11 @@ function oneReplica(
         metadata: { labels },
         spec: {
           serviceAccountName,
-          tolerations, // V1
-          containers: [
-            { name: "manager", ...container, resources: { requests: { cpu: "50m", memory: "64Mi" } } },
-          ],
+          ...(imagePullSecrets ? { imagePullSecrets } : {}),
+          hostNetwork: true, // V1
+          dnsPolicy: "Default",
+          tolerations,
+          containers: [{ name: "manager", ...container, resources }],
           ...(volumes ? { volumes } : {}),
         },
       },

@@ -8,6 +8,10 @@ export const annotations = {
   imageTemplate: "pcg.dev/image-template",
   podCidr: "pcg.dev/pod-cidr",
   serviceCidr: "pcg.dev/service-cidr",
+  /** An etcd of the site in place of one on the control plane: its addresses, comma separated ("https://10.0.0.5:2379"), ... */
+  etcdEndpoints: "pcg.dev/etcd-endpoints",
+  /** ... and the Secret on the gateway with ca.crt, tls.crt and tls.key to reach it. Only its name is ever at the plane. */
+  etcdSecret: "pcg.dev/etcd-secret",
   /** Comma separated, at most three. */
   nameservers: "pcg.dev/nameservers",
 } as const;

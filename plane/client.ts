@@ -55,6 +55,7 @@ export interface PlaneClient {
   cluster(uid: string): Promise<SpectroClusterBody>;
   clusterStatus(uid: string): Promise<ClusterStatusBody>;
   clusterEvents(uid: string, page?: EventPageQuery): Promise<EventPage>;
+  /** With `force`, its gateway removes by its ledger what it cannot delete in the usual way. May be asked for later. */
   deleteCluster(uid: string, options?: { force?: boolean }): Promise<void>;
   setMachinePool(clusterUid: string, name: string, pool: MachinePoolEntity): Promise<void>;
   addMachinePool(clusterUid: string, pool: MachinePoolEntity): Promise<void>;

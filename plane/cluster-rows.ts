@@ -22,6 +22,7 @@ export interface Cluster {
   readonly createdAt: number;
   readonly modifiedAt: number;
   readonly deleteRequestedAt: number | undefined;
+  readonly deleteForced: boolean;
   readonly deletedAt: number | undefined;
 }
 
@@ -45,6 +46,7 @@ export interface ClusterRow extends Row {
   created_at: number;
   modified_at: number;
   delete_requested_at: number | null;
+  delete_forced: number;
   deleted_at: number | null;
 }
 
@@ -71,6 +73,7 @@ export function clusterOf(row: ClusterRow): Cluster {
     createdAt: row.created_at,
     modifiedAt: row.modified_at,
     deleteRequestedAt: row.delete_requested_at ?? undefined,
+    deleteForced: row.delete_forced !== 0,
     deletedAt: row.deleted_at ?? undefined,
   };
 }

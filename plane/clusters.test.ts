@@ -238,6 +238,44 @@ test("the last thousand events of a cluster are kept", async () => {
   expect(items.at(-1)?.message).toBe("e10");
 });
 
+test("a mirror goes from a cluster's agent to its gateway as it came, and from nobody else to nobody", async () => {
+  const uid = await t.client.createCluster(sampleEntity());
+  const part = { clusterUid: uid, sequence: 7, part: 0, parts: 1, data: "c2VhbGVk" };
+  t.hub.sent.length = 0;
+  await t.hub.say(agentOf(uid), "mirror.part", part);
+  expect(t.hub.sent).toEqual([
+    {
+      to: { role: "gateway", uid: gateway.uid },
+      draft: { topic: "mirror.part", class: "state", key: `${uid}/0`, body: part },
+    },
+  ]);
+  t.hub.sent.length = 0;
+  await t.hub.say(agentOf("c-other"), "mirror.part", part);
+  await t.hub.say(gateway, "mirror.part", part);
+  await t.hub.say(agentOf(uid), "mirror.part", { ...part, data: 5 });
+  expect(t.hub.sent).toEqual([]);
+});
+
+test("a gateway that lost its store gets all orders again, and its clusters' agents hear what it has", async () => {
+  const uid = await t.client.createCluster(sampleEntity());
+  await t.hub.say(gateway, "status.cluster", status(uid, "Running", { pivoted: true }));
+  t.hub.sent.length = 0;
+  await t.hub.say(gateway, "mirror.wanted", { have: { [uid]: "d1", other: "d2" } });
+  expect(t.hub.sent).toEqual([
+    {
+      to: { role: "agent", uid },
+      draft: { topic: "mirror.wanted", class: "state", key: uid, body: { have: { [uid]: "d1" } } },
+    },
+  ]);
+  t.hub.sent.length = 0;
+  await t.hub.say(gateway, "mirror.wanted", { have: {}, lost: true });
+  const orders = t.hub.sent
+    .filter(({ to }) => to.role === "gateway")
+    .map(({ draft }) => verifyDesired(draft.body, signingKey));
+  expect(orders).toMatchObject([{ clusterUid: uid, pivoted: true }]);
+  expect(t.hub.sent.at(-1)?.draft).toMatchObject({ topic: "mirror.wanted", body: { have: {} } });
+});
+
 test("deletion is asked of gateway and agent; when the gateway says Deleted the cluster is listed as Deleted for 72 hours", async () => {
   const uid = await t.client.createCluster(sampleEntity());
   await t.hub.say(gateway, "status.cluster", status(uid, "Running", { pivoted: true }));
@@ -260,6 +298,22 @@ test("deletion is asked of gateway and agent; when the gateway says Deleted the 
   await t.clock.advance(2 * 3_600_000);
   await expect.poll(() => watched(async () => (await t.client.clusters("shop-1")).length)).toBe(1);
   expect(await failure(t.client.cluster(uid))).toMatchObject({ code: "NotFound" });
+});
+
+test("a deletion may be forced, at once or later; the cluster is not forgotten before its gateway is done", async () => {
+  const uid = await t.client.createCluster(sampleEntity());
+  await t.client.deleteCluster(uid);
+  expect(sentTo("gateway").at(-1)).toMatchObject({ counter: 2, spec: { deletePolicy: "Graceful" } });
+  await t.client.deleteCluster(uid, { force: true });
+  await t.client.deleteCluster(uid, { force: true });
+  await t.client.deleteCluster(uid);
+  expect(sentTo("gateway").at(-1)).toMatchObject({
+    counter: 3,
+    spec: { action: "Delete", deletePolicy: "Force" },
+  });
+  expect((await t.client.clusterStatus(uid)).state).toBe("Deleting");
+  await t.hub.say(gateway, "status.cluster", status(uid, "Deleted"));
+  expect((await t.client.clusterStatus(uid)).state).toBe("Deleted");
 });
 
 test("a gateway that says Deleted of a cluster nobody deleted does not make it vanish", async () => {

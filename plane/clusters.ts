@@ -39,7 +39,10 @@ export interface Clusters {
   get(caller: Caller, uid: string): Promise<Cluster>;
   /** Changes the entity; true when that changed what is wanted. Conflict while it is being deleted. */
   change(caller: Caller, uid: string, edit: (entity: ClusterEntity) => ClusterEntity): Promise<boolean>;
-  /** Asks for deletion; twice is once. `force` forgets the cluster at once, whatever its gateway has done. */
+  /**
+   * Asks for deletion; twice is once. `force` insists, also after it was asked for: the gateway then removes by its ledger whatever it
+   * cannot delete in the usual way. A cluster whose gateway is gone is forgotten at once.
+   */
   delete(caller: Caller, uid: string, force: boolean): Promise<void>;
   /** What has not been handed to the link yet, of one cluster or of all. */
   unsent(uid?: string): Promise<Unsent[]>;
@@ -52,6 +55,10 @@ export interface Clusters {
   heard(from: Speaker, status: ClusterStatus): Promise<"stored" | "refused" | "gone">;
   /** True when the speaker may send events of the cluster. */
   maySpeak(from: Speaker, clusterUid: string): Promise<boolean>;
+  /** The gateway of a cluster that is not gone. */
+  gatewayOf(clusterUid: string): Promise<string | undefined>;
+  /** The clusters of a gateway that have an agent to tell. */
+  agentsOf(overlordUid: string): Promise<string[]>;
   /** Forgets tombstones older than 72 h. */
   sweep(): Promise<void>;
 }
@@ -168,23 +175,28 @@ export function clusterDesk(deps: ClusterDeps): Clusters {
       const orphaned = !overlord || overlord.deletedAt !== undefined;
       await db.write(async (tx) => {
         const { changes } = await tx.run(
-          "UPDATE clusters SET delete_requested_at = ?, counter = counter + 1, modified_at = ? WHERE uid = ? AND delete_requested_at IS NULL",
-          ...[clock.now(), clock.now(), uid],
+          `UPDATE clusters SET delete_requested_at = ifnull(delete_requested_at, ?1), delete_forced = max(delete_forced, ?2),
+             counter = counter + 1, modified_at = ?1
+           WHERE uid = ?3 AND (delete_requested_at IS NULL OR delete_forced < ?2)`,
+          ...[clock.now(), force ? 1 : 0, uid],
         );
         const say = (severity: "Info" | "Warn", reason: string, message: string) =>
           events.say(tx, about(uid), { severity, reason, message });
         if (changes > 0)
-          await say("Info", "DeletionRequested", `deletion of cluster '${known.name}' was asked for`);
-        if (!force && !orphaned) return;
-        const why = orphaned ? "its gateway is gone" : "deletion was forced";
+          await say(
+            force ? "Warn" : "Info",
+            "DeletionRequested",
+            `deletion of cluster '${known.name}' was asked for${force ? ", by force" : ""}`,
+          );
+        if (!orphaned) return;
         await say(
           "Warn",
           "Forgotten",
-          `cluster '${known.name}' was forgotten because ${why}; machines and addresses it had may remain`,
+          `cluster '${known.name}' was forgotten because its gateway is gone; machines and addresses it had may remain`,
         );
         await bury(tx, uid);
       });
-      if (force || orphaned) await authority.revoke({ role: "agent", uid }, "cluster deleted");
+      if (orphaned) await authority.revoke({ role: "agent", uid }, "cluster deleted");
     },
 
     async unsent(uid) {
@@ -198,10 +210,15 @@ export function clusterDesk(deps: ClusterDeps): Clusters {
         const action = known.deleteRequestedAt === undefined ? ("Create" as const) : ("Delete" as const);
         const token =
           row.enrolment_token && Buffer.from(seal.open(row.enrolment_token, `token ${row.uid}`)).toString();
-        const change = { gatewayUid: row.overlord_uid, counter: row.counter, action };
+        const deletePolicy = known.deleteForced ? ("Force" as const) : undefined;
+        const change = { gatewayUid: row.overlord_uid, counter: row.counter, action, deletePolicy };
         const list: Unsent[] = [];
         if (row.published_gateway < row.counter) {
-          const desired = desiredCluster(known.spec, { ...change, enrolmentToken: token ?? undefined });
+          const desired = desiredCluster(known.spec, {
+            ...change,
+            pivoted: isPivoted(known.seen),
+            enrolmentToken: token ?? undefined,
+          });
           list.push({ to: { role: "gateway", uid: row.overlord_uid }, desired });
         }
         if (row.published_agent < row.counter && isPivoted(known.seen)) {
@@ -271,6 +288,22 @@ export function clusterDesk(deps: ClusterDeps): Clusters {
     async maySpeak(from, clusterUid) {
       const row = await db.get<ClusterRow>("SELECT * FROM clusters WHERE uid = ?", clusterUid);
       return row !== undefined && speaksFor(from, row);
+    },
+
+    async gatewayOf(clusterUid) {
+      const row = await db.get<{ overlord_uid: string }>(
+        "SELECT overlord_uid FROM clusters WHERE uid = ? AND deleted_at IS NULL",
+        clusterUid,
+      );
+      return row?.overlord_uid;
+    },
+
+    async agentsOf(overlordUid) {
+      const rows = await db.all<ClusterRow>(
+        "SELECT * FROM clusters WHERE overlord_uid = ? AND deleted_at IS NULL ORDER BY created_at, rowid",
+        overlordUid,
+      );
+      return rows.filter((row) => isPivoted(clusterOf(row).seen)).map(({ uid }) => uid);
     },
 
     async sweep() {

@@ -49,6 +49,7 @@ const migrations = [
   CREATE INDEX events_by_subject ON events (subject_kind, subject, seq);
   `,
   `ALTER TABLE clusters ADD COLUMN health TEXT NOT NULL DEFAULT 'unknown'`,
+  `ALTER TABLE clusters ADD COLUMN delete_forced INTEGER NOT NULL DEFAULT 0`,
 ];
 
 export function openPlaneDatabase(dataDir: string): Promise<Database> {

@@ -116,7 +116,60 @@ test("Terraform's shape works: datacenter and folder on the cluster, the rest on
   expect(spec.workerPools[0]?.placement?.ipPoolRef).toBeUndefined();
 });
 
+test("an etcd of the site is asked for by two annotations, and only the name of its Secret is at the plane", () => {
+  const spec = specFor(
+    sampleEntity((e) => {
+      e.metadata.annotations!["pcg.dev/etcd-endpoints"] = "https://10.0.0.5:2379, https://10.0.0.6:2379";
+      e.metadata.annotations!["pcg.dev/etcd-secret"] = "site-etcd";
+    }),
+  );
+  expect(spec.controlPlane.etcd).toEqual({
+    type: "external",
+    endpoints: ["https://10.0.0.5:2379", "https://10.0.0.6:2379"],
+    secretRef: { name: "site-etcd" },
+  });
+});
+
+test("several placements of the control-plane pool are its failure domains", () => {
+  const spec = specFor(
+    sampleEntity((e) => {
+      pool(e, 0).cloudConfig!.placements = [
+        { cluster: "C0" },
+        { cluster: "C1", datastore: "ds1", zone: "rack-2" },
+      ];
+    }),
+  );
+  expect(spec.controlPlane.failureDomains).toMatchObject([
+    { name: "zone-1", placement: { datacenter: "DC0", computeCluster: "C0", networkName: "VM Network" } },
+    { name: "zone-2", zone: "rack-2", placement: { computeCluster: "C1", datastore: "ds1" } },
+  ]);
+  expect(
+    problemsOf(
+      sampleEntity((e) => {
+        delete e.spec.cloudConfig!.placement!.cluster;
+        pool(e, 0).cloudConfig!.placements = [{ cluster: "C0" }, {}];
+      }),
+    ),
+  ).toContain(
+    "spec.machinepoolconfig[0].cloudConfig.placements[1].cluster: is missing, here and in spec.cloudConfig.placement",
+  );
+});
+
 test.each<[string, (e: ClusterEntity) => void, string[]]>([
+  [
+    "an etcd without its Secret",
+    (e) => (e.metadata.annotations!["pcg.dev/etcd-endpoints"] = "https://10.0.0.5:2379"),
+    ['metadata.annotations["pcg.dev/etcd-secret"]: is missing; pcg.dev/etcd-endpoints needs it'],
+  ],
+  [
+    "an etcd that is no address",
+    (e) =>
+      Object.assign(e.metadata.annotations!, {
+        "pcg.dev/etcd-endpoints": "10.0.0.5",
+        "pcg.dev/etcd-secret": "site-etcd",
+      }),
+    ['metadata.annotations["pcg.dev/etcd-endpoints"]: like https://10.0.0.5:2379'],
+  ],
   [
     "no datacenter",
     (e) => delete e.spec.cloudConfig!.placement!.datacenter,
@@ -173,7 +226,7 @@ test.each<[string, (e: ClusterEntity) => void, string[]]>([
     "several placements",
     (e) => (pool(e, 1).cloudConfig!.placements = [{ cluster: "C0" }, { cluster: "C1" }]),
     [
-      "spec.machinepoolconfig[1].cloudConfig.placements: one placement a pool; several are not carried out yet",
+      "spec.machinepoolconfig[1].cloudConfig.placements: one placement a worker pool, several for the control plane alone; make a pool for each place",
     ],
   ],
   [

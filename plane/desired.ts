@@ -2,6 +2,7 @@
 //
 //   D1. All mistakes are found at once, each by the name the caller wrote.
 //   D2. A field of a pool's placement goes before the cluster's; the control-plane pool's placement is the cluster's default.
+//      Several placements of the control-plane pool are its failure domains.
 //   D3. The document is what is signed: whoever changes a byte of it breaks the signature.
 import { createHash } from "node:crypto";
 import type { Problem } from "#core";
@@ -94,6 +95,7 @@ const ownPlacement = ({ pool }: PoolAt) => pool.cloudConfig?.placements?.[0];
 function mistakes(entity: ClusterEntity, parts: Parts, context: DesireContext): Problem[] {
   const { pools, workers, version, host, placementField } = parts;
   const main = placeFor(parts.controlPlane, entity, context);
+  const domains = domainsOf(parts.controlPlane, entity, context);
   const endpointHost = "spec.cloudConfig.controlPlaneEndpoint.host";
   const { type } = entity.spec.cloudConfig?.controlPlaneEndpoint ?? {};
   const leaders = pools.length - workers.length;
@@ -105,12 +107,15 @@ function mistakes(entity: ClusterEntity, parts: Parts, context: DesireContext): 
     ),
     ...pools.flatMap(poolProblems),
     ...sameNames(workers),
+    ...etcdProblems(entity.metadata.annotations ?? {}),
     ...when(
       !version,
       `metadata.annotations["${annotations.kubernetesVersion}"]`,
       "no Kubernetes version: set this annotation, or give a profile whose packValues have name 'kubernetes' and a tag like 1.35.4",
     ),
-    ...placementProblems(main, placementField, context.pools),
+    ...(domains.length > 0
+      ? domains.flatMap(({ placement, field }) => placementProblems(placement, field, context.pools))
+      : placementProblems(main, placementField, context.pools)),
     ...workers
       .filter(ownPlacement)
       .flatMap((worker) =>
@@ -170,6 +175,8 @@ function draftOf(entity: ClusterEntity, parts: Parts, context: DesireContext) {
       ...machines(controlPlane.pool),
       ...present({
         replicas: controlPlane.pool.poolConfig?.size ?? undefined,
+        etcd: externalEtcd(notes),
+        failureDomains: failureDomains(controlPlane, entity, context),
         useControlPlaneAsWorker: controlPlane.pool.poolConfig?.useControlPlaneAsWorker ?? undefined,
       }),
     },
@@ -186,6 +193,49 @@ function draftOf(entity: ClusterEntity, parts: Parts, context: DesireContext) {
   });
 }
 
+/** The places of a control plane that has several; none otherwise. */
+function domainsOf(pool: PoolAt | undefined, entity: ClusterEntity, context: DesireContext) {
+  const placements = pool?.pool.cloudConfig?.placements ?? [];
+  if (!pool || placements.length < 2) return [];
+  return placements.map((own, at) => ({
+    own,
+    field: `${pool.field}.cloudConfig.placements[${at}]`,
+    placement: placement(merged(entity.spec.cloudConfig?.placement, own), entity, context.pools),
+  }));
+}
+
+function failureDomains(pool: PoolAt, entity: ClusterEntity, context: DesireContext) {
+  const domains = domainsOf(pool, entity, context);
+  if (domains.length === 0) return undefined;
+  return domains.map(({ own, placement }, at) =>
+    present({
+      name: `zone-${at + 1}`,
+      placement,
+      region: own.region || undefined,
+      zone: own.zone || undefined,
+    }),
+  );
+}
+
+/** One of the two annotations alone says nothing (see `etcdProblems`). */
+function externalEtcd(notes: Readonly<Record<string, string>>) {
+  const { [annotations.etcdEndpoints]: endpoints, [annotations.etcdSecret]: name } = notes;
+  if (!endpoints || !name) return undefined;
+  return {
+    type: "external" as const,
+    endpoints: endpoints.split(",").map((s) => s.trim()),
+    secretRef: { name },
+  };
+}
+
+function etcdProblems(notes: Readonly<Record<string, string>>): Problem[] {
+  const both = [annotations.etcdEndpoints, annotations.etcdSecret] as const;
+  const [missing] = both.filter((name) => !notes[name]);
+  if (missing === undefined || both.every((name) => !notes[name])) return [];
+  const other = both.find((name) => name !== missing)!;
+  return [{ field: `metadata.annotations["${missing}"]`, message: `is missing; ${other} needs it` }];
+}
+
 /** The whole document for one change. `enrolmentToken` is left out once it was used. */
 export function desiredCluster(
   spec: SpaSpec,
@@ -193,16 +243,19 @@ export function desiredCluster(
     gatewayUid: string;
     counter: number;
     action: SpaSpec["action"];
+    pivoted?: boolean;
+    deletePolicy?: SpaSpec["deletePolicy"] | undefined;
     enrolmentToken?: string | undefined;
   },
 ): DesiredCluster {
-  const { gatewayUid, counter, action, enrolmentToken } = change;
+  const { gatewayUid, counter, action, pivoted, deletePolicy = spec.deletePolicy, enrolmentToken } = change;
   const agent = spec.agent && { ...spec.agent, ...(enrolmentToken ? { enrolmentToken } : {}) };
   return {
     clusterUid: spec.clusterUid,
     gatewayUid,
     counter,
-    spec: { ...spec, counter, action, desiredHash: hashOf(spec), ...(agent ? { agent } : {}) },
+    ...(pivoted ? { pivoted } : {}),
+    spec: { ...spec, counter, action, deletePolicy, desiredHash: hashOf(spec), ...(agent ? { agent } : {}) },
   };
 }
 
@@ -227,7 +280,7 @@ export function kubernetesVersion(entity: ClusterEntity): string | undefined {
 }
 
 function poolProblems({ pool, field }: PoolAt): Problem[] {
-  const { size, isControlPlane } = pool.poolConfig ?? {};
+  const { size, isControlPlane = false } = pool.poolConfig ?? {};
   const odd = isControlPlane && typeof size === "number" && ![1, 3, 5].includes(size);
   return [
     ...when(
@@ -236,9 +289,9 @@ function poolProblems({ pool, field }: PoolAt): Problem[] {
       `a control plane has 1, 3 or 5 machines, not ${size ?? 0}`,
     ),
     ...when(
-      (pool.cloudConfig?.placements?.length ?? 0) > 1,
+      !isControlPlane && (pool.cloudConfig?.placements?.length ?? 0) > 1,
       `${field}.cloudConfig.placements`,
-      "one placement a pool; several are not carried out yet",
+      "one placement a worker pool, several for the control plane alone; make a pool for each place",
     ),
   ];
 }

@@ -25,6 +25,13 @@ export interface Origins {
 export function entityField(path: readonly PropertyKey[], origins: Origins): string {
   const [first = "", ...rest] = path.map(String);
   if (first === "placement") return placeField(origins.placement, rest);
+  if (first === "controlPlane" && rest[0] === "etcd")
+    return `metadata.annotations["${rest[1] === "secretRef" ? annotations.etcdSecret : annotations.etcdEndpoints}"]`;
+  if (first === "controlPlane" && rest[0] === "failureDomains") {
+    const [, at = "0", part, ...inside] = rest;
+    const base = `${origins.controlPlane ?? "spec.machinepoolconfig"}.cloudConfig.placements[${at}]`;
+    return part === "placement" ? placeField(base, inside) : [base, ...(part ? [part] : [])].join(".");
+  }
   if (first === "controlPlane") return poolField(origins.controlPlane ?? "spec.machinepoolconfig", rest);
   if (first === "workerPools") {
     const [index = "", ...inside] = rest;

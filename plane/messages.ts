@@ -15,6 +15,7 @@ import {
   heartbeatSchema,
   heartbeatTopic,
 } from "#proto/messages.ts";
+import { mirrorPartSchema, mirrorTopic, mirrorWantedSchema, mirrorWantedTopic } from "#proto/mirror.ts";
 import type { Hub, Message, PeerIdentity } from "#tunnel/link.ts";
 import type { Authority } from "./authority.ts";
 import type { Clusters } from "./clusters.ts";
@@ -117,6 +118,35 @@ export function speak(deps: MessageDeps): Messages {
 
   on(heartbeatTopic, heartbeatSchema, async (from, beat) => {
     await health.beat({ kind: from.role === "gateway" ? "overlord" : "spectrocluster", uid: from.uid }, beat);
+  });
+
+  // A cluster's mirror is for its gateway alone: sealed, and passed on as it came.
+  on(mirrorTopic, mirrorPartSchema, async (from, part) => {
+    const gateway = from.role === "agent" ? await clusters.gatewayOf(from.uid) : undefined;
+    if (gateway === undefined || part.clusterUid !== from.uid) {
+      return log.warn("dropped the mirror of a cluster that is not the sender's", {
+        cluster: part.clusterUid,
+        role: from.role,
+        peer: from.uid,
+      });
+    }
+    const key = `${part.clusterUid}/${part.part}`;
+    await hub.publish(
+      { role: "gateway", uid: gateway },
+      { topic: mirrorTopic, class: "state", key, body: part },
+    );
+  });
+
+  on(mirrorWantedTopic, mirrorWantedSchema, async (from, { have, lost }) => {
+    if (from.role !== "gateway") return;
+    if (lost) {
+      await clusters.resend(from.uid);
+      await messages.flush();
+    }
+    for (const uid of await clusters.agentsOf(from.uid)) {
+      const body = { have: uid in have ? { [uid]: have[uid] } : {} };
+      await hub.publish({ role: "agent", uid }, { topic: mirrorWantedTopic, class: "state", key: uid, body });
+    }
   });
 
   hub.onGap((from, gap) => {

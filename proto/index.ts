@@ -1,5 +1,6 @@
 // The door of proto: what crosses a wire or a disk.
 export * from "./messages.ts";
+export * from "./mirror.ts";
 export * from "./contract.ts";
 export * from "./kinds/spa.ts";
 export * from "./kinds/all.ts";
@@ -14,6 +15,7 @@ export * from "./kinds/kubeadm-config.ts";
 export * from "./kinds/kubeadm-control-plane.ts";
 export * from "./kinds/vsphere-cluster.ts";
 export * from "./kinds/vsphere-machine.ts";
+export * from "./kinds/vsphere-failure-domain.ts";
 export * from "./kinds/ip-address.ts";
 export * from "./kinds/ip-pool.ts";
 export * from "./kinds/metal3.ts";

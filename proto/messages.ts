@@ -16,6 +16,8 @@ export const desiredClusterSchema = z.object({
   /** Which gateway carries it out. */
   gatewayUid: z.string(),
   counter: z.number().int().min(1),
+  /** The plane knows it as a cluster that manages itself: a gateway that does not must not make it. */
+  pivoted: z.boolean().optional(),
   spec: spaSpecSchema,
 });
 export type SignedDocument = z.infer<typeof signedDocumentSchema>;

@@ -22,6 +22,7 @@ import type { Endpoint } from "./workload/boot.ts";
 import type { Hypervisor } from "./workload/hypervisor.ts";
 import { machineStandIn, type MachineStandIn } from "./workload/machines.ts";
 import type { Program, Programs } from "./workload/programs.ts";
+import { storeWorkloads } from "./workload/store-workloads.ts";
 
 export interface DatacenterOptions {
   readonly clock: Clock;
@@ -84,8 +85,12 @@ export async function startDatacenter(options: DatacenterOptions): Promise<Datac
     random,
     knobs,
     hypervisor: hypervisorOf(vcenter),
-    listen: options.serveWorkloads ?? true,
-    ...workloadStores(options),
+    workloads: storeWorkloads({
+      clock,
+      log: log.child({ part: "machines" }),
+      listen: options.serveWorkloads ?? true,
+      ...workloadStores(options),
+    }),
     programs: () => programs,
   });
   const capi: Omit<CapiDeps, "store"> = {

@@ -13,8 +13,16 @@ export interface Knobs {
   joinMs: number;
   /** True for VMs that never boot: powered on, and no address ever. */
   neverBoots: (vmName: string) => boolean;
+  /** How much longer than `bootMs` a machine takes to boot, milliseconds. */
+  lateMs: (vmName: string) => number;
+  /** True for machines that boot without a network: VMware Tools report a host name and no address, and kubeadm reaches nobody. */
+  noAddress: (vmName: string) => boolean;
+  /** The host name of a machine that does not take the one it was told; undefined for all others. */
+  wrongHostname: (vmName: string) => string | undefined;
   /** True for machines whose kubelet never registers. */
   neverJoins: (vmName: string) => boolean;
+  /** True for machines whose kubelet has fallen silent while the machine stays on; looked at every `healthMs`. */
+  nodeLost: (vmName: string) => boolean;
   /** Nodes come without pressure conditions and without the control-plane taint, as in the recorded golden run. */
   bareNodes: boolean;
 }
@@ -28,7 +36,11 @@ export function knobs(differences: Partial<Knobs> = {}): Knobs {
     bootMs: 20,
     joinMs: 20,
     neverBoots: () => false,
+    lateMs: () => 0,
+    noAddress: () => false,
+    wrongHostname: () => undefined,
     neverJoins: () => false,
+    nodeLost: () => false,
     bareNodes: false,
     ...differences,
   };

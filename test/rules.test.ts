@@ -14,11 +14,23 @@ const mayImport: Record<string, readonly string[]> = {
   tunnel: middle,
   vsphere: middle,
   jet: middle,
+  controlplane: middle,
   agent: middle,
   sandbox: [...middle, "vsphere", "ipam"],
-  gateway: [...middle, "ipam", "tunnel", "vsphere", "jet", "agent"],
+  gateway: [...middle, "ipam", "tunnel", "vsphere", "jet", "controlplane", "agent"],
   plane: [...middle, "tunnel"],
-  cli: [...middle, "ipam", "tunnel", "vsphere", "jet", "agent", "gateway", "plane", "sandbox"],
+  cli: [
+    ...middle,
+    "ipam",
+    "tunnel",
+    "vsphere",
+    "jet",
+    "controlplane",
+    "agent",
+    "gateway",
+    "plane",
+    "sandbox",
+  ],
 };
 
 interface Source {

@@ -13,6 +13,7 @@ import { nodeBasics, nodeRegistration } from "#proto/render/kubeadm.ts";
 import { machineTemplate } from "#proto/render/machine-template.ts";
 import { clusterNamespace, templateName, words, workerName } from "#proto/render/names.ts";
 import { dropEmpty } from "#proto/render/shape.ts";
+import { isOn } from "../remediation.ts";
 
 export interface Wanted {
   readonly kind: Kind;
@@ -136,7 +137,8 @@ export function healthCheck(
           { type: "NetworkUnavailable", status: "True", timeoutSeconds: 600 },
         ],
       },
-      remediation: { triggerIf: { unhealthyLessThanOrEqualTo: "100%" } },
+      // Switched off, health is still looked at: nothing unhealthy is ever few enough to be replaced.
+      remediation: { triggerIf: { unhealthyLessThanOrEqualTo: isOn(spec) ? "100%" : 0 } },
     },
   };
 }

@@ -82,8 +82,11 @@ describe("pcg agent", () => {
       KUBERNETES_SERVICE_PORT: String(served.port),
       PCG_CLUSTER_UID: "u1",
       PCG_NAMESPACE: "cluster-u1",
+      PCG_POD_SERVICE_ACCOUNT_DIR: paths.serviceAccount,
+      PCG_POD_SECRET_DIR: paths.secret,
+      PCG_POD_DATA_DIR: paths.data,
     };
-    const running = agent(world(env, end.signal), paths);
+    const running = agent(world(env, end.signal));
     const beat = async () =>
       (await store.get(spectroCluster, { namespace: "cluster-u1", name: "c1" }))?.status?.heartbeat?.version;
     await expect.poll(beat, { timeout: 10_000 }).toBe("9.9.9");

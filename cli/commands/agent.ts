@@ -9,7 +9,7 @@ import type { World } from "../world.ts";
 /** Where Kubernetes puts a pod's own credentials. */
 const serviceAccountDir = "/var/run/secrets/kubernetes.io/serviceaccount";
 
-export interface AgentPaths {
+interface AgentPaths {
   readonly serviceAccount: string;
   /** The mounted Secret pcg-agent. */
   readonly secret: string;
@@ -23,8 +23,18 @@ const usualPaths: AgentPaths = {
   data: "/var/lib/pcg-agent",
 };
 
+/** As in a pod, unless told: outside a container, the folders stand elsewhere. */
+function pathsFrom(env: World["env"]): AgentPaths {
+  return {
+    serviceAccount: env["PCG_POD_SERVICE_ACCOUNT_DIR"] ?? usualPaths.serviceAccount,
+    secret: env["PCG_POD_SECRET_DIR"] ?? usualPaths.secret,
+    data: env["PCG_POD_DATA_DIR"] ?? usualPaths.data,
+  };
+}
+
 /** Runs until the signal aborts. Invalid outside a pod. */
-export async function agent(world: World, paths: AgentPaths = usualPaths): Promise<void> {
+export async function agent(world: World): Promise<void> {
+  const paths = pathsFrom(world.env);
   const host = world.env["KUBERNETES_SERVICE_HOST"];
   const port = world.env["KUBERNETES_SERVICE_PORT"] ?? "443";
   if (!host)

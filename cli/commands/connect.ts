@@ -22,7 +22,11 @@ export async function openPlane(_world: World, contextPath: string): Promise<Ope
 
 /** The context's gateway as a store. */
 export async function openGateway(world: World, contextPath: string): Promise<OwnedStore> {
-  const { kubeconfig } = gatewayOf(await readContext(contextPath));
+  return openKubeconfig(world, gatewayOf(await readContext(contextPath)).kubeconfig);
+}
+
+/** The gateway behind its kubeconfig. */
+export async function openKubeconfig(world: Pick<World, "clock">, kubeconfig: string): Promise<OwnedStore> {
   let text: string;
   try {
     text = await readFile(kubeconfig, "utf8");

@@ -126,6 +126,8 @@ function objectsTable(
 export interface DeleteOptions {
   readonly context: string;
   readonly namespace?: string;
+  /** For clusters: see force.ts. */
+  readonly force?: boolean;
 }
 
 /** Deletes a cluster at the plane, or an object on the gateway. */
@@ -142,15 +144,20 @@ export async function remove(
         (c) => c.metadata.uid === name || c.metadata.name === name,
       );
       if (!found) throw new Fault("NotFound", `the plane has no cluster ${name}`);
-      await client.deleteCluster(labelOf(found).uid);
+      await client.deleteCluster(labelOf(found).uid, { force: options.force ?? false });
       world.output.line(
-        `cluster ${found.metadata.name} is being deleted; follow it with: pcg events ${found.metadata.name}`,
+        `cluster ${found.metadata.name} is being deleted${options.force ? " by force" : ""}; follow it with: pcg events ${found.metadata.name}`,
       );
     } finally {
       await client.close();
     }
     return;
   }
+  if (options.force)
+    throw new Fault(
+      "Invalid",
+      `--force is for clusters; ${word} ${name} is deleted without it, or not at all`,
+    );
   const kind = kindByWord(word);
   const store = await openGateway(world, options.context);
   try {

@@ -64,9 +64,30 @@ export function statusText(output: Output, { status: seen }: Gateway, clusters: 
   ]);
   return [
     facts,
+    ...(seen.programs ? [programsTable(output, seen.programs)] : []),
     table(["CONDITION", "STATUS", "REASON", "MESSAGE"], conditions),
     rows.length > 0 ? table(["CLUSTER", "STATE", "MILESTONE", "LAST ERROR"], rows) : "no clusters",
   ].join("\n\n");
+}
+
+/** The supervised programs, and what they take together. */
+export function programsTable(
+  output: Output,
+  programs: NonNullable<NonNullable<Gateway["status"]>["programs"]>,
+): string {
+  const rows = programs.map((p) => [
+    p.name,
+    p.version,
+    output.style(p.state === "ready" ? "green" : "red", p.state),
+    p.memoryMiB === undefined ? "" : `${p.memoryMiB} MiB`,
+    String(p.restarts),
+    p.message ?? "",
+  ]);
+  const total = programs.reduce((sum, p) => sum + (p.memoryMiB ?? 0), 0);
+  return table(
+    ["PROGRAM", "VERSION", "STATE", "MEMORY", "RESTARTS", "MESSAGE"],
+    [...rows, ["in all", "", "", `${total} MiB`, "", ""]],
+  );
 }
 
 function currentMilestone(cluster: Spa): string {

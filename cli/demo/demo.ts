@@ -6,15 +6,18 @@ import { Fault, jsonLogger, sleep, type Logger } from "#core";
 import type { ClusterStatusBody, PlaneClient } from "#plane";
 import { applyDocuments, readDocuments } from "../commands/apply.ts";
 import { writeContext } from "../context.ts";
-import { startSite, type Site } from "../site.ts";
+import { startSite, type Site, type SiteDeps } from "../site.ts";
 import { untilStopped } from "../until-stopped.ts";
 import type { World } from "../world.ts";
 import { logFile } from "./log-file.ts";
 import { progressLines } from "./progress.ts";
+import { openRealSite } from "./real.ts";
 import { inSubnet, takeSubnet } from "./subnet.ts";
 
 export interface DemoOptions {
   readonly once?: boolean;
+  /** Real Kubernetes, Cluster API, CAPV and vcsim instead of the sandbox; from a clone, with Go. */
+  readonly real?: boolean;
   readonly json?: boolean;
   readonly data?: string;
   readonly file?: string;
@@ -38,6 +41,14 @@ export interface DemoSummary {
   readonly durationMs: number;
 }
 
+/** What the demo needs of a site, played or real. */
+export interface DemoSite extends Pick<Site, "plane" | "client" | "apiKey" | "gateway" | "close"> {
+  /** For people: the vCenter's address and what it is. */
+  readonly vcenter: string;
+  /** The sample to apply, its addresses fit for this site. */
+  readonly sample: { readonly path: string; readonly text: string };
+}
+
 const lookMs = 200;
 
 /** Resolves when the cluster runs (`--once`), or when the signal came. Throws when the cluster does not come up in time. */
@@ -56,25 +67,21 @@ export async function demo(world: World, options: DemoOptions): Promise<void> {
   await rm(dataDir, { recursive: true, force: true }); // a simulated datacenter starts empty, so must its gateway
   await mkdir(dataDir, { recursive: true, mode: 0o700 });
   const logs = await logFile(join(dataDir, "demo.log"));
-  const subnet = await takeSubnet();
-  let site: Site | undefined;
+  let site: DemoSite | undefined;
   try {
     const log = (part: string): Logger => jsonLogger("info", logs.write).child({ part });
-    site = await startSite({ ...world, log }, { dataDir }, world.signal);
+    const open = options.real ? openRealSite : openSandboxSite;
+    site = await open({ ...world, log }, { dataDir, file: options.file }, say, world);
     say(`plane     ${site.plane.url}`);
-    say(`vCenter   ${site.datacenter.vcenter.server} (simulated)`);
+    say(`vCenter   ${site.vcenter}`);
     say(`gateway   ${site.gateway.apiUrl}`);
     const { pairingCode } = await site.client.pairingCode();
     const identity = await site.gateway.pair(pairingCode);
     say(`paired    with code ${pairingCode} as gateway ${identity.uid}\n`);
     await heartbeat(world, site.client);
 
-    const file = resolve(world.cwd, options.file ?? join(import.meta.dirname, "../../examples/cluster.yaml"));
-    const documents = readDocuments(
-      inSubnet(await readFile(file, "utf8"), subnet),
-      relative(world.cwd, file),
-    );
-    const { client, gateway } = site;
+    const { client, gateway, sample } = site;
+    const documents = readDocuments(sample.text, relative(world.cwd, sample.path));
     const sides = { plane: async () => client, gateway: async () => gateway.store };
     let cluster: { uid: string; name: string } | undefined;
     for await (const applied of applyDocuments(documents, sides)) {
@@ -82,7 +89,7 @@ export async function demo(world: World, options: DemoOptions): Promise<void> {
       const { metadata } = applied.document as { metadata?: { name?: string } };
       if (applied.clusterUid) cluster = { uid: applied.clusterUid, name: metadata?.name ?? "" };
     }
-    if (!cluster) throw new Fault("Invalid", `${file} asks for no cluster`);
+    if (!cluster) throw new Fault("Invalid", `${sample.path} asks for no cluster`);
     const context = join(folder, "context.yaml");
     if (keep) {
       await writeContext(context, {
@@ -114,11 +121,39 @@ export async function demo(world: World, options: DemoOptions): Promise<void> {
     throw error;
   } finally {
     await site?.close();
-    await subnet.release();
     await logs.close();
     if (!keep && !world.signal.aborted) await rm(folder, { recursive: true, force: true });
   }
 }
+
+/** How a kind of site is opened. `file` is what to apply instead of the site's own sample. */
+export type OpenDemoSite = (
+  deps: SiteDeps,
+  options: { readonly dataDir: string; readonly file: string | undefined },
+  say: (text: string) => void,
+  world: Pick<World, "cwd" | "signal">,
+) => Promise<DemoSite>;
+
+const openSandboxSite: OpenDemoSite = async (deps, { dataDir, file }, _say, { cwd, signal }) => {
+  const subnet = await takeSubnet();
+  try {
+    const path = resolve(cwd, file ?? join(import.meta.dirname, "../../examples/cluster.yaml"));
+    const text = inSubnet(await readFile(path, "utf8"), subnet);
+    const site = await startSite(deps, { dataDir }, signal);
+    return {
+      ...site,
+      vcenter: `${site.datacenter.vcenter.server} (simulated)`,
+      sample: { path, text },
+      async close() {
+        await site.close();
+        await subnet.release();
+      },
+    };
+  } catch (error) {
+    await subnet.release();
+    throw error;
+  }
+};
 
 /** Waits for the gateway's first heartbeat: with it the plane knows the vCenter account. */
 async function heartbeat({ clock, signal }: World, client: PlaneClient): Promise<void> {

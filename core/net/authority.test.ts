@@ -1,7 +1,7 @@
 import { X509Certificate } from "node:crypto";
 import { expect, it } from "vitest";
 import { systemClock } from "../time/clock.ts";
-import { makeAuthority } from "./authority.ts";
+import { makeAuthority, openAuthority } from "./authority.ts";
 
 it("an authority signs certificates that say who, for which hosts, and verify", async () => {
   const authority = await makeAuthority("test", systemClock, 2);
@@ -20,4 +20,14 @@ it("an authority signs certificates that say who, for which hosts, and verify", 
   expect(Date.parse(leaf.validTo) - Date.now()).toBeLessThanOrEqual(2 * 86_400_000);
   expect(String(issued.key)).toBe("***");
   expect((await makeAuthority("test", systemClock)).certificate).not.toBe(authority.certificate);
+});
+
+it("an authority that was kept goes on where it left off", async () => {
+  const first = await makeAuthority("test", systemClock, 2);
+  const again = await openAuthority(first, systemClock, 365);
+  const leaf = new X509Certificate((await again.issue({ name: "bob" })).certificate);
+  const root = new X509Certificate(first.certificate);
+  expect(again.certificate).toBe(first.certificate);
+  expect(leaf.verify(root.publicKey)).toBe(true);
+  expect(Date.parse(leaf.validTo)).toBeLessThanOrEqual(Date.parse(root.validTo));
 });

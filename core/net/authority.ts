@@ -12,6 +12,7 @@ import {
   PemConverter,
   SubjectAlternativeNameExtension,
   SubjectKeyIdentifierExtension,
+  X509Certificate,
   X509CertificateGenerator,
   type Extension,
 } from "@peculiar/x509";
@@ -38,20 +39,20 @@ export interface Subject {
 export interface Authority {
   /** PEM: what others must trust. */
   readonly certificate: string;
-  /** Makes a key and signs a certificate for it, good for servers and clients. */
+  /** PKCS#8, PEM: with it the authority can be opened again. */
+  readonly key: Secret;
+  /** Makes a key and signs a certificate for it, good for servers and clients; it ends no later than the authority's own. */
   issue(subject: Subject): Promise<KeyPair>;
 }
 
 const ecdsa = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
 const dayMs = 86_400_000;
 
-/** An authority with a new EC P-256 key that lives in memory only. Its certificates are valid from an hour ago for `days`. */
+/** An authority with a new EC P-256 key. Its certificates, and its own, are valid from an hour ago for `days`. */
 export async function makeAuthority(name: string, clock: Clock, days = 365): Promise<Authority> {
   const keys = await makeKeys();
-  const now = clock.now();
-  const validity = { notBefore: new Date(now - 3_600_000), notAfter: new Date(now + days * dayMs) };
   const root = await X509CertificateGenerator.createSelfSigned({
-    ...validity,
+    ...validity(clock, days),
     serialNumber: serial(),
     name: [{ CN: [name] }],
     keys,
@@ -62,12 +63,34 @@ export async function makeAuthority(name: string, clock: Clock, days = 365): Pro
       await SubjectKeyIdentifierExtension.create(keys.publicKey),
     ],
   });
+  return authorityOf(root, keys, await pemOf(keys), clock, days);
+}
+
+/** The authority that was made once and kept. It issues certificates that are valid for `days`. */
+export async function openAuthority(kept: KeyPair, clock: Clock, days = 365): Promise<Authority> {
+  const root = new X509Certificate(kept.certificate);
+  const pkcs8 = PemConverter.decodeFirst(kept.key.reveal());
+  const privateKey = await webcrypto.subtle.importKey("pkcs8", pkcs8, ecdsa, true, ["sign"]);
+  const publicKey = await root.publicKey.export(ecdsa, ["verify"]);
+  return authorityOf(root, { privateKey, publicKey }, kept.key, clock, days);
+}
+
+function authorityOf(
+  root: X509Certificate,
+  keys: webcrypto.CryptoKeyPair,
+  key: Secret,
+  clock: Clock,
+  days: number,
+): Authority {
   return {
     certificate: `${root.toString("pem")}\n`,
+    key,
     async issue(subject) {
       const own = await makeKeys();
+      const { notBefore, notAfter } = validity(clock, days);
       const made = await X509CertificateGenerator.create({
-        ...validity,
+        notBefore,
+        notAfter: notAfter < root.notAfter ? notAfter : root.notAfter,
         serialNumber: serial(),
         subject: [
           ...(subject.organization === undefined ? [] : [{ O: [subject.organization] }]),
@@ -82,13 +105,19 @@ export async function makeAuthority(name: string, clock: Clock, days = 365): Pro
           await AuthorityKeyIdentifierExtension.create(keys.publicKey),
         ],
       });
-      const pkcs8 = await webcrypto.subtle.exportKey("pkcs8", own.privateKey);
-      return {
-        certificate: `${made.toString("pem")}\n`,
-        key: new Secret(`${PemConverter.encode(pkcs8, "PRIVATE KEY")}\n`),
-      };
+      return { certificate: `${made.toString("pem")}\n`, key: await pemOf(own) };
     },
   };
+}
+
+function validity(clock: Clock, days: number): { notBefore: Date; notAfter: Date } {
+  const now = clock.now();
+  return { notBefore: new Date(now - 3_600_000), notAfter: new Date(now + days * dayMs) };
+}
+
+async function pemOf(keys: webcrypto.CryptoKeyPair): Promise<Secret> {
+  const pkcs8 = await webcrypto.subtle.exportKey("pkcs8", keys.privateKey);
+  return new Secret(`${PemConverter.encode(pkcs8, "PRIVATE KEY")}\n`);
 }
 
 function leafExtensions(hosts: readonly string[]): Extension[] {

@@ -15,7 +15,15 @@ import { KubeClient, lineFault } from "./kube/client.ts";
 import { connectionFrom, type KubeAccess } from "./kube/connection.ts";
 import { lines, Silence } from "./kube/lines.ts";
 import { faultOf, isMissingObject } from "./kube/status.ts";
-import type { DeleteOptions, List, ListOptions, OwnedStore, Revision, WatchEvent } from "./store.ts";
+import type {
+  DeleteOptions,
+  List,
+  ListOptions,
+  OwnedStore,
+  Revision,
+  ServerSide,
+  WatchEvent,
+} from "./store.ts";
 
 export type { KubeAccess, KubeConnection } from "./kube/connection.ts";
 
@@ -40,7 +48,7 @@ const tries = 20;
 /** A watch that ends sooner than this without an event is not dialled again at once. */
 const shortLineMs = 1000;
 
-class KubeStore implements OwnedStore {
+class KubeStore implements OwnedStore, ServerSide {
   readonly #client: KubeClient;
   readonly #clock: Clock;
   readonly #idleMs: number;
@@ -92,12 +100,42 @@ class KubeStore implements OwnedStore {
     };
   }
 
-  async create<R extends Resource>(kind: Kind<R>, draft: Draft<R>): Promise<R> {
+  create<R extends Resource>(kind: Kind<R>, draft: Draft<R>): Promise<R> {
+    return this.#post(kind, draft, "creating");
+  }
+
+  tryCreate<R extends Resource>(kind: Kind<R>, draft: Draft<R>, signal?: AbortSignal): Promise<R> {
+    return this.#post(kind, draft, "trying to create", { dryRun: "All" }, signal);
+  }
+
+  async apply<R extends Resource>(kind: Kind<R>, draft: Draft<R>, manager: string): Promise<R> {
+    const { name = "", namespace } = draft.metadata;
+    const key = namespace ? { name, namespace } : { name };
+    const metadata = writable(draft.metadata);
+    delete metadata.resourceVersion;
+    const body = await this.#client.fetch({
+      method: "PATCH",
+      path: objectPath(kind, key),
+      query: { fieldManager: manager, force: "true" },
+      contentType: "application/apply-patch+yaml", // JSON is YAML
+      body: { ...draft, ...typeOf(kind), metadata },
+      doing: `applying ${title(kind, { metadata: key })}`,
+    });
+    return received<R>(kind, body);
+  }
+
+  async #post<R extends Resource>(
+    kind: Kind<R>,
+    draft: Draft<R>,
+    verb: string,
+    query: Readonly<Record<string, string>> = {},
+    signal?: AbortSignal,
+  ): Promise<R> {
     const { name, generateName, namespace } = draft.metadata;
     const metadata = writable(draft.metadata);
     delete metadata.uid;
     delete metadata.resourceVersion;
-    const doing = `creating ${title(kind, { metadata: { name: name ?? `${generateName ?? ""}…`, ...(namespace ? { namespace } : {}) } })}`;
+    const doing = `${verb} ${title(kind, { metadata: { name: name ?? `${generateName ?? ""}…`, ...(namespace ? { namespace } : {}) } })}`;
     if (kind.namespaced && !namespace) {
       throw new Fault("Invalid", `${doing}: metadata.namespace is required`, {
         problems: [{ field: "metadata.namespace", message: "is required" }],
@@ -106,8 +144,10 @@ class KubeStore implements OwnedStore {
     const answer = await this.#client.ask({
       method: "POST",
       path: collectionPath(kind, namespace),
+      query,
       body: { ...draft, ...typeOf(kind), metadata },
       doing,
+      signal,
     });
     if (answer.status >= 300) throw named(kind, doing, answer);
     return received<R>(kind, answer.body);

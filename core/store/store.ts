@@ -86,6 +86,23 @@ export interface ResourceStore {
   ): AsyncIterable<WatchEvent<R>>;
 }
 
+/** What only a store behind an API server can do. */
+export interface ServerSide {
+  /**
+   * Server-side apply: what the draft says is so afterwards, and what the same manager said before and leaves out now is gone. Takes
+   * fields over from other managers. The same again changes nothing.
+   */
+  apply<R extends Resource>(kind: Kind<R>, draft: Draft<R>, manager: string): Promise<R>;
+  /** What `create` would answer, by schema and webhooks; nothing is stored. */
+  tryCreate<R extends Resource>(kind: Kind<R>, draft: Draft<R>, signal?: AbortSignal): Promise<R>;
+}
+
+/** The store's abilities as a server's; undefined for one that has none. */
+export function serverSideOf(store: ResourceStore): ServerSide | undefined {
+  const { apply, tryCreate } = store as Partial<ServerSide>;
+  return apply && tryCreate ? (store as ResourceStore & ServerSide) : undefined;
+}
+
 /** A store that owns what it stores, and must be closed. */
 export interface OwnedStore extends ResourceStore {
   /** Ends watches and background work, then closes what lies below. Writes under way finish first. Twice is once. */

@@ -96,8 +96,7 @@ function planHeld({ claim, place, isShared }: ClaimSeen, address: IPAddress): Pl
     const message = `${address.spec.address} is held by another IPAddress of ${poolName(place)} as well; delete one of the two`;
     return waiting("AllocationFailed", message);
   }
-  const conditions = [ready("True", "AddressAllocated", `${address.spec.address} from ${poolName(place)}`)];
-  return { actions: isComplete(address, claim) ? [] : [{ do: "adopt address" }], conditions };
+  return { actions: isComplete(address, claim) ? [] : [{ do: "adopt address" }], conditions: [allocated] };
 }
 
 function planAllocation({ place, pool, terms, offer }: ClaimSeen): Plan<ClaimAction> {
@@ -112,7 +111,7 @@ function planAllocation({ place, pool, terms, offer }: ClaimSeen): Plan<ClaimAct
   const text = terms.text(offer.value);
   return {
     actions: [{ do: "allocate address", value: offer.value, text }],
-    conditions: [ready("True", "AddressAllocated", `${text} from ${name}`)],
+    conditions: [allocated],
   };
 }
 
@@ -206,9 +205,8 @@ function waiting(
   reason: "PoolNotReady" | "PoolExhausted" | "AllocationFailed",
   message: string,
 ): Plan<ClaimAction> {
-  return { actions: [], conditions: [ready("False", reason, message)] };
+  return { actions: [], conditions: [{ type: "Ready", status: "False", reason, message }] };
 }
 
-function ready(status: "True" | "False", reason: string, message: string): ConditionDraft {
-  return { type: "Ready", status, reason, message };
-}
+/** Without a message: CAPV repeats what a claim says in the conditions of its VSphereVM. */
+const allocated: ConditionDraft = { type: "Ready", status: "True", reason: "AddressAllocated", message: "" };

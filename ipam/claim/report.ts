@@ -44,7 +44,14 @@ export function claimStatus(
     ...have,
     ...(isBound ? { addressRef: { name: seen.claim.metadata.name } } : {}),
     conditions: [...conditions],
+    deprecated: { v1beta1: { conditions: conditions.map(asV1beta1) } },
   };
+}
+
+/** CAPV derives a VSphereVM's conditions from a claim's in both forms as soon as the claim has any in the newer one. */
+export function asV1beta1({ type, status, reason, message, lastTransitionTime }: Condition) {
+  const trouble = status === "False" ? { severity: "Warning", reason, message } : {};
+  return { type, status, lastTransitionTime, ...trouble };
 }
 
 /** Writes the status if it differs. Returns whether the claim was bound by this. */

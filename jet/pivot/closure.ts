@@ -1,18 +1,12 @@
 // What moves: every object in the cluster's namespace of a kind that makes up a cluster, but for what stays on purpose.
 // A closure, not a graph: nothing is left out because nobody points at it (research: jet.md 0.2). Pure, but for `readClosure`.
 import type { Kind, Resource, ResourceStore } from "#core";
-import { cluster, configMap, inClusterIPPool, ipAddress, ipAddressClaim, moveKinds, secret } from "#proto";
+import { cluster, moveKinds } from "#proto";
+import { belongsTo } from "#proto/render/membership.ts";
 import { words } from "#proto/render/names.ts";
 import { contentHash } from "#proto/render/shape.ts";
-
-/** Annotations that a pivot writes on what it makes; they never count as content. */
-export const marks = {
-  id: "pivot.jet.pcg.dev/id",
-  sourceUid: "pivot.jet.pcg.dev/source-uid",
-  digest: "pivot.jet.pcg.dev/digest",
-  /** On the Cluster: whether a person had paused it before. */
-  wasPaused: "pivot.jet.pcg.dev/was-paused",
-} as const;
+import { carriedStatus } from "./carried.ts";
+import { marks } from "./marks.ts";
 
 const ownAnnotations = new Set<string>([...Object.values(marks), words.paused, words.deleteForMove]);
 
@@ -24,7 +18,7 @@ export interface Member {
 export interface Closure {
   /** Owners before what they own. */
   readonly members: readonly Member[];
-  /** One hash over all content. */
+  /** One hash over all content, and the status that is carried over. */
   readonly digest: string;
 }
 
@@ -33,42 +27,40 @@ export function memberText({ kind, object }: Member): string {
   return `${kind.kind}/${object.metadata.name}`;
 }
 
-/** Reads the closure as it is now. */
+/** Reads the closure as it is now: all kinds at once. */
 export async function readClosure(
   store: ResourceStore,
   namespace: string,
   cluster: string,
 ): Promise<Closure> {
-  const found: Member[] = [];
-  for (const kind of moveKinds) {
-    const { items } = await store.list(kind, { namespace });
-    for (const object of items) if (moves(kind, object, cluster)) found.push({ kind, object });
-  }
-  return closureOf(found);
+  const lists = await Promise.all(
+    moveKinds.map(async (kind) => ({ kind, items: (await store.list(kind, { namespace })).items })),
+  );
+  return closureOf(
+    lists.flatMap(({ kind, items }) =>
+      items.filter((object) => moves(kind, object, cluster)).map((object) => ({ kind, object })),
+    ),
+  );
 }
 
 export function closureOf(found: readonly Member[]): Closure {
-  const members = ownersFirst(found);
-  return { members, digest: contentHash(members.map((m) => [memberText(m), digestOf(m.object)]).sort()) };
+  const members = ownerLevels(found).flat();
+  const parts = members.map((m) => [
+    memberText(m),
+    m.object.metadata.uid,
+    digestOf(m.object),
+    carriedStatus(m.kind, m.object) ?? null,
+  ]);
+  return { members, digest: contentHash(parts.sort(byName)) };
 }
 
-/** Whether an object belongs to the cluster and goes where it goes. */
+function byName([a]: readonly unknown[], [b]: readonly unknown[]): number {
+  return String(a) < String(b) ? -1 : 1;
+}
+
+/** Whether an object belongs to the cluster and goes where it goes; the same rule as for its mirror. */
 export function moves(kind: Kind, object: Resource, cluster: string): boolean {
-  const labels = object.metadata.labels ?? {};
-  if (labels[words.stays]) return false;
-  if (kind === secret)
-    return labels[words.clusterName] === cluster || typeOf(object) === "cluster.x-k8s.io/secret";
-  if (kind === configMap) return labels[words.clusterName] === cluster;
-  if (kind === ipAddressClaim || kind === ipAddress) return poolKindOf(object) === inClusterIPPool.kind;
-  return true;
-}
-
-function typeOf(object: Resource): unknown {
-  return (object as { type?: unknown }).type;
-}
-
-function poolKindOf(object: Resource): unknown {
-  return (object.spec as { poolRef?: { kind?: unknown } } | undefined)?.poolRef?.kind;
+  return belongsTo(cluster, kind, object);
 }
 
 /** Everything but status, server-side metadata and what a pivot itself writes. */
@@ -95,19 +87,30 @@ export function digestOf(object: Resource): string {
   return contentHash(contentOf(object));
 }
 
-/** Members so ordered that each comes after those of its owners that are members too. A cycle ends in the order found. */
-export function ownersFirst(members: readonly Member[]): Member[] {
+/**
+ * Members in levels: each level's owners are in levels before it, so that all of a level may be written at once. A cycle of owners
+ * ends as one last level.
+ */
+export function ownerLevels(members: readonly Member[]): Member[][] {
   const waiting = new Map(members.map((member) => [member.object.metadata.uid, member]));
-  const order: Member[] = [];
+  const levels: Member[][] = [];
   while (waiting.size > 0) {
     const free = [...waiting.values()].filter((member) =>
       (member.object.metadata.ownerReferences ?? []).every((ref) => !waiting.has(ref.uid)),
     );
-    const next = free.length > 0 ? free : [...waiting.values()];
-    for (const member of next) {
-      order.push(member);
-      waiting.delete(member.object.metadata.uid);
-    }
+    const level = free.length > 0 ? free : [...waiting.values()];
+    for (const member of level) waiting.delete(member.object.metadata.uid);
+    levels.push(level);
   }
-  return order;
+  return levels;
+}
+
+/** References to owners that are no members: "Machine/m: owner MachinePool/p". A copy with such a reference would be collected. */
+export function strayOwners(members: readonly Member[]): string[] {
+  const uids = new Set(members.map((member) => member.object.metadata.uid));
+  return members.flatMap((member) =>
+    (member.object.metadata.ownerReferences ?? [])
+      .filter((ref) => !uids.has(ref.uid))
+      .map((ref) => `${memberText(member)}: owner ${ref.kind}/${ref.name}`),
+  );
 }

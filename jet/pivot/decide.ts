@@ -1,30 +1,23 @@
-// Steps 10 to 14: the decision, the credential, the hand-over; and the way back before the decision.
-import { isDeleting, isFault, type ResourceStore } from "#core";
-import { cluster, isPausedNow, machine, secret } from "#proto";
-import { words } from "#proto/render/names.ts";
-import { ensureExists, ensureForgotten, modify } from "../ensure.ts";
-import { marks, memberText, type Closure, type Member } from "./closure.ts";
+// Steps 10 to 12: the decision, the credential, the hand-over.
+import { type Draft, type Resource } from "#core";
+import { cluster, secret, type Cluster, type SecretObject } from "#proto";
+import { closureIn, all, blocked, changed, forget, next, ofKind, stillOurs, waiting } from "./step.ts";
+import type { PivotContext, Step, StepOutcome } from "./step.ts";
 import { readDecision, writeDecision } from "./decision.ts";
-import {
-  type Step,
-  closureIn,
-  changed,
-  waiting,
-  blocked,
-  withoutMarks,
-  next,
-  ofKind,
-  reportsPause,
-  isOurs,
-} from "./step.ts";
+import type { PivotJournal } from "./journal.ts";
+import { withoutMarks } from "./marks.ts";
+import { isPausedFor, released } from "./pause.ts";
+import { removeStrays } from "./settle.ts";
 
-/** 10. The point of no return: the record in the target. */
+/** 10. The point of no return: the record in the target. The source is asleep, and as the snapshot has it. */
 export const commit: Step = async (ctx, journal) => {
   const { namespace } = ctx.names;
   const decided = await readDecision(ctx.target, namespace);
-  if (decided?.id !== journal.id) {
+  if (decided?.id !== journal.id || decided.digest !== journal.snapshotDigest) {
     const here = await closureIn(ctx, ctx.source);
-    if (here.digest !== journal.snapshotDigest) return changed;
+    const [whole] = ofKind(here, cluster) as Cluster[];
+    if (here.digest !== journal.snapshotDigest || !whole || !isPausedFor(whole, journal)) return changed;
+    await stillOurs(ctx, journal);
     await writeDecision(ctx.target, namespace, journal, "Committed", ctx.clock.now());
   }
   const written = await readDecision(ctx.target, namespace);
@@ -32,132 +25,79 @@ export const commit: Step = async (ctx, journal) => {
   return { kind: "next", patch: { committedAt: written.committedAt } };
 };
 
-/** 11. The source loses the credential: whoever wakes up there can do no harm (I1). */
-export const fenceSource: Step = async (ctx) => {
+/** 11. The source loses the credential: whoever wakes up there can do no harm (I1). What it did in the meantime goes along. */
+export const fenceSource: Step = async (ctx, journal) => {
+  if (journal.sourceLost) return next;
   const key = { namespace: ctx.names.namespace, name: ctx.names.identity };
   const identity = await ctx.source.get(secret, key);
-  if (identity) await ensureForgotten(ctx.source, secret, identity);
+  await stillOurs(ctx, journal);
+  if (identity) await forget(ctx, journal, ctx.source, secret, identity);
   if (await ctx.source.get(secret, key)) return waiting("NotFenced", "is still there", `Secret/${key.name}`);
-  return { kind: "next", patch: { sourceFenced: true } };
+  const here = await closureIn(ctx, ctx.source);
+  const patch = { sourceFenced: true };
+  if (here.digest === journal.snapshotDigest) return { kind: "next", patch };
+  return { ...changed, why: "the source changed before its credential was gone", patch };
 };
 
 /** 12. The target gets the credential, and wakes up: the Cluster last. */
-export const resume: Step = async (ctx) => {
-  const { namespace, identity, cluster: name } = ctx.names;
-  if (await ctx.source.get(secret, { namespace, name: identity })) {
-    return { kind: "back", to: "FenceSource", why: "the source has the credential again" }; // I1
-  }
+export const resume: Step = async (ctx, journal) => {
+  const handed = await handOver(ctx, journal);
+  if (handed.kind !== "next") return handed;
+  const there = await removeStrays(ctx, journal, await closureIn(ctx, ctx.target));
+  await stillOurs(ctx, journal);
+  const marked = there.members.filter((m) => m.kind !== cluster && withoutMarks(m.object));
+  await all(ctx, marked, ({ kind, object }) =>
+    ctx.target.update(kind, {
+      ...object,
+      metadata: { ...object.metadata, annotations: withoutMarks(object) ?? {} },
+    }),
+  );
+  const [whole] = ofKind(there, cluster) as Cluster[];
+  const awake = whole && released(whole, ctx.purpose === "manage");
+  await stillOurs(ctx, journal);
+  if (awake) await ctx.target.update(cluster, awake);
+  return next;
+};
+
+/**
+ * The credential comes to be in the target. In two writes, an empty Secret and then its content: the second carries the revision of
+ * the first, so that a process that comes too late, when the cluster has gone back again, fails and does not give it to both (I1).
+ */
+async function handOver(ctx: PivotContext, journal: PivotJournal): Promise<StepOutcome> {
+  const { namespace, identity: name } = ctx.names;
   const draft = await ctx.identity();
-  if (!draft)
+  if (!draft) {
     return blocked(
       "CredentialMissing",
       "there is no credential to hand over; put the cloud account's Secret back",
     );
-  await ensureExists(ctx.target, secret, draft);
-  const { members } = await closureIn(ctx, ctx.target);
-  for (const member of members) {
-    if (member.kind !== cluster) await unmark(ctx.target, member);
   }
-  await modify(ctx.target, cluster, { namespace, name }, (object) => {
-    const keep = ctx.purpose === "manage" && object.metadata.annotations?.[marks.wasPaused] === "true";
-    const { paused, ...rest } = object.spec;
-    const annotations = withoutMarks(object);
-    if (!annotations && (keep || !paused)) return undefined;
-    return {
-      ...object,
-      metadata: { ...object.metadata, annotations: annotations ?? object.metadata.annotations ?? {} },
-      spec: { ...rest, ...(keep ? { paused: true } : {}) } as typeof object.spec,
-    };
-  });
+  const held =
+    (await ctx.target.get(secret, { namespace, name })) ?? (await createEmpty(ctx, journal, draft));
+  if (!journal.sourceLost && (await ctx.source.get(secret, { namespace, name }))) {
+    return { kind: "back", to: "FenceSource", why: "the source has the credential again" }; // I1
+  }
+  await stillOurs(ctx, journal);
+  if (!holdsCredential(held)) await ctx.target.update(secret, filled(held, draft));
   return next;
-};
-
-async function unmark(store: ResourceStore, { kind, object }: Member): Promise<void> {
-  const { name, namespace } = object.metadata;
-  await modify(store, kind, namespace ? { namespace, name } : { name }, (have) => {
-    const annotations = withoutMarks(have);
-    return annotations && { ...have, metadata: { ...have.metadata, annotations } };
-  });
 }
 
-/** 13. For a while: not one machine more or less than the source knew. */
-export const watch: Step = async (ctx, journal) => {
-  if (ctx.purpose === "delete") return next;
-  const [here, there] = [await closureIn(ctx, ctx.source), await closureIn(ctx, ctx.target)];
-  const before = ofKind(here, machine).map((m) => m.metadata.name);
-  const after = ofKind(there, machine).map((m) => m.metadata.name);
-  const odd = [...before.filter((n) => !after.includes(n)), ...after.filter((n) => !before.includes(n))];
-  if (odd.length > 0) {
-    return blocked(
-      "MachinesDiffer",
-      `after the hand-over these machines are on one side only: ${odd.join(", ")}`,
-      `Machine/${odd[0]}`,
-    );
-  }
-  const passed = ctx.clock.now() - Date.parse(journal.stepStartedAt);
-  if (passed < ctx.watchMs) {
-    return {
-      kind: "waiting",
-      reason: "Watching",
-      message: "watching the cluster under its own management",
-      afterMs: ctx.watchMs - passed,
-    };
-  }
-  const pausedStill = there.members.find(
-    (m) => reportsPause(m.object) && isPausedNow(m.object) && !wasPaused(there),
-  );
-  return pausedStill
-    ? waiting("NotAwake", "its controller has not taken up work", memberText(pausedStill))
-    : next;
-};
-
-export function wasPaused(closure: Closure): boolean {
-  return ofKind(closure, cluster).some((object) => (object.spec as { paused?: boolean }).paused === true);
+async function createEmpty(
+  ctx: PivotContext,
+  journal: PivotJournal,
+  draft: Draft<Resource>,
+): Promise<SecretObject> {
+  const { data: _, ...empty } = draft as Draft<SecretObject>;
+  await stillOurs(ctx, journal);
+  return ctx.target.create(secret, empty as Draft<SecretObject>);
 }
 
-/** 14. The old objects go without any controller acting on them; leaves first. */
-export const retire: Step = async (ctx, journal) => {
-  await writeDecision(ctx.target, ctx.names.namespace, journal, "Active", ctx.clock.now());
-  for (const { kind, object } of [...(await closureIn(ctx, ctx.source)).members].reverse()) {
-    const { name, namespace } = object.metadata;
-    await modify(ctx.source, kind, namespace ? { namespace, name } : { name }, (have) =>
-      have.metadata.annotations?.[words.deleteForMove] === undefined && !isDeleting(have)
-        ? {
-            ...have,
-            metadata: {
-              ...have.metadata,
-              annotations: { ...have.metadata.annotations, [words.paused]: "", [words.deleteForMove]: "" },
-            },
-          }
-        : undefined,
-    );
-    await ensureForgotten(ctx.source, kind, object);
-  }
-  const left = (await closureIn(ctx, ctx.source)).members[0];
-  return left ? waiting("NotGone", "is still there", memberText(left)) : next;
-};
+function filled(held: SecretObject, draft: Draft<Resource>): SecretObject {
+  const { data } = draft as { readonly data?: Record<string, string> };
+  return { ...held, data: { ...held.data, ...data } };
+}
 
-/** Takes an undecided pivot back: the copies go, the source wakes up. The journal never comes here from Commit on. */
-export const rollBack: Step = async (ctx, journal) => {
-  try {
-    const { members } = await closureIn(ctx, ctx.target);
-    for (const { kind, object } of [...members].reverse()) {
-      if (isOurs(object, journal)) await ensureForgotten(ctx.target, kind, object);
-    }
-  } catch (error) {
-    // The copies are paused and have no credential: harmless, should the target never be seen again.
-    if (!isFault(error, "Unavailable", "TimedOut", "NotFound", "Unauthorized", "Forbidden")) throw error;
-  }
-  const { namespace, cluster: name } = ctx.names;
-  await modify(ctx.source, cluster, { namespace, name }, (object) => {
-    if (object.metadata.annotations?.[marks.id] !== journal.id) return undefined;
-    const { paused: _, ...rest } = object.spec;
-    const was = object.metadata.annotations[marks.wasPaused] === "true";
-    return {
-      ...object,
-      metadata: { ...object.metadata, annotations: withoutMarks(object) ?? {} },
-      spec: { ...rest, ...(was ? { paused: true } : {}) } as typeof object.spec,
-    };
-  });
-  return next;
-};
+/** An identity Secret without content is none. */
+export function holdsCredential(object: SecretObject | undefined): boolean {
+  return Object.keys(object?.data ?? {}).length > 0;
+}

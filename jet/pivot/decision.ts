@@ -1,10 +1,10 @@
 // The decision record: a ConfigMap on the side that will own the cluster. Its presence means "forward", its absence "back is still
 // allowed". Two-phase commit with the log on one side; no third party is needed.
-import { formatTime, isFault, type Resource, type ResourceStore } from "#core";
+import { formatTime, type Resource, type ResourceStore } from "#core";
 import { configMap } from "#proto";
 import { decisionName, words } from "#proto/render/names.ts";
-import { ensureHolds } from "../ensure.ts";
 import type { PivotJournal } from "./journal.ts";
+import { stillOurs, type PivotContext } from "./step.ts";
 
 export interface Decision {
   readonly id: string;
@@ -40,33 +40,32 @@ export async function writeDecision(
   state: Decision["state"],
   now: number,
 ): Promise<void> {
-  const have = await readDecision(store, namespace);
+  const object = await store.get(configMap, { namespace, name: decisionName });
+  const have = decisionOf(object);
   if (have && have.epoch > journal.epoch) return;
-  const committedAt = have?.id === journal.id && have.committedAt ? have.committedAt : formatTime(now);
-  const draft = {
-    metadata: { name: decisionName, namespace, labels: { [words.stays]: "true" } },
-    data: {
-      id: journal.id,
-      epoch: String(journal.epoch),
-      digest: journal.snapshotDigest ?? have?.digest ?? "",
-      state,
-      committedAt,
-    },
+  if (have?.id === journal.id && have.state === "Active") return; // never back to sleep
+  const data = {
+    id: journal.id,
+    epoch: String(journal.epoch),
+    digest: journal.snapshotDigest ?? have?.digest ?? "",
+    state,
+    committedAt: have?.id === journal.id && have.committedAt ? have.committedAt : formatTime(now),
   };
-  try {
-    await ensureHolds(store, configMap, draft);
-  } catch (error) {
-    if (!isFault(error, "Conflict")) throw error;
-    await ensureHolds(store, configMap, draft);
+  if (object) await store.update(configMap, { ...object, data: { ...object.data, ...data } });
+  else {
+    const metadata = { name: decisionName, namespace, labels: { [words.stays]: "true" } };
+    await store.create(configMap, { metadata, data });
   }
 }
 
 /** Tells the side that is being left: its agent holds still from now on. */
-export async function markLeaving(store: ResourceStore, namespace: string): Promise<void> {
-  const have = await readDecision(store, namespace);
-  if (!have || have.state === "Leaving") return;
-  await ensureHolds(store, configMap, {
-    metadata: { name: decisionName, namespace },
-    data: { state: "Leaving" },
-  } as never);
+export async function markLeaving(
+  { source, names, journal: port }: Pick<PivotContext, "source" | "names" | "journal">,
+  journal: PivotJournal,
+): Promise<void> {
+  const object = await source.get(configMap, { namespace: names.namespace, name: decisionName });
+  const have = decisionOf(object);
+  if (!object || !have || have.state === "Leaving" || have.epoch >= journal.epoch) return;
+  await stillOurs({ journal: port }, journal);
+  await source.update(configMap, { ...object, data: { ...object.data, state: "Leaving" } });
 }

@@ -47,12 +47,35 @@ const stepTitles: Readonly<Record<PivotStep, string>> = {
   RolledBack: "taken back",
 };
 
+/** Who may act on a cluster, as this gateway sees it; "none" also where it is another gateway. */
+export type Side = "gateway" | "workload" | "none";
+
+interface Way {
+  readonly from: Side;
+  readonly to: Side;
+  /** "to the cluster". */
+  readonly text: string;
+  /** The milestone that a pivot this way belongs to. */
+  readonly milestone: "PivotCompleted" | "ManagementReturned";
+}
+
+/** All that a direction means; nothing else asks which it is. */
+export const ways: Readonly<Record<Direction, Way>> = {
+  ToWorkload: { from: "gateway", to: "workload", text: "to the cluster", milestone: "PivotCompleted" },
+  ToGateway: {
+    from: "workload",
+    to: "gateway",
+    text: "back to the gateway",
+    milestone: "ManagementReturned",
+  },
+  ToPeer: { from: "gateway", to: "none", text: "to another gateway", milestone: "PivotCompleted" },
+};
+
 /** "to the cluster: copying objects (step 7 of 14)". */
 export function stepText({ direction, step }: Pick<PivotJournal, "direction" | "step">): string {
-  const where = direction === "ToWorkload" ? "to the cluster" : "back to the gateway";
   const place = placeOf(step);
   const count = place >= 0 && step !== "Done" ? ` (step ${place + 1} of ${pivotSteps.length - 1})` : "";
-  return `${where}: ${stepTitles[step as PivotStep] ?? step}${count}`;
+  return `${ways[direction].text}: ${stepTitles[step as PivotStep] ?? step}${count}`;
 }
 
 export interface JournalPort {
@@ -62,7 +85,32 @@ export interface JournalPort {
 }
 
 export function newJournal(direction: Direction, id: string, epoch: number, now: number): PivotJournal {
-  return { direction, id, epoch, step: "PreflightSource", stepStartedAt: formatTime(now), attempts: 1 };
+  return {
+    direction,
+    id,
+    epoch,
+    step: "PreflightSource",
+    stepStartedAt: formatTime(now),
+    attempts: 1,
+    turn: 1,
+  };
+}
+
+/** The journal after a move. */
+export function moved(
+  journal: PivotJournal,
+  step: PivotStep,
+  now: number,
+  patch: Partial<PivotJournal> = {},
+): PivotJournal {
+  return {
+    ...journal,
+    ...patch,
+    step,
+    stepStartedAt: formatTime(now),
+    attempts: 1,
+    turn: (journal.turn ?? 0) + 1,
+  };
 }
 
 /** The place of a step in the order; RollBack and RolledBack come before all. */
@@ -70,29 +118,24 @@ export function placeOf(step: string): number {
   return (pivotSteps as readonly string[]).indexOf(step);
 }
 
-const commit = placeOf("Commit");
-
 /** Which side may act on the cluster, as far as the journal alone can tell; "none" between the decision and the hand-over. */
-export function activeSide(journal: PivotJournal | undefined): "gateway" | "workload" | "none" {
+export function activeSide(journal: PivotJournal | undefined): Side {
   if (!journal) return "gateway";
-  const [from, to] =
-    journal.direction === "ToWorkload"
-      ? (["gateway", "workload"] as const)
-      : (["workload", "gateway"] as const);
-  const place = placeOf(journal.step);
-  if (place < commit) return from;
-  return place > placeOf("Resume") ? to : "none";
+  const { from, to } = ways[journal.direction];
+  if (isBeforeDecision(journal)) return from;
+  return placeOf(journal.step) > placeOf("Resume") ? to : "none";
 }
 
 export function isSettled(journal: PivotJournal | undefined): boolean {
   return !journal || journal.step === "Done" || journal.step === "RolledBack";
 }
 
-/** Whether a pivot can still be taken back without asking the other side. */
+/** Whether a pivot can still be taken back without asking the other side. A decided one may come to early steps again, but goes forward. */
 export function isBeforeDecision(journal: PivotJournal): boolean {
-  return placeOf(journal.step) < commit;
+  return placeOf(journal.step) < placeOf("Commit") && journal.committedAt === undefined;
 }
 
+/** Whether nobody has moved it on. */
 export function sameJournal(a: PivotJournal | undefined, b: PivotJournal | undefined): boolean {
-  return a?.id === b?.id && a?.step === b?.step && a?.epoch === b?.epoch;
+  return a?.id === b?.id && a?.step === b?.step && a?.epoch === b?.epoch && a?.turn === b?.turn;
 }

@@ -24,6 +24,8 @@ import { identitySecret } from "../render/cluster.ts";
 import { moves } from "./closure.ts";
 import { readDecision } from "./decision.ts";
 import { newJournal, sameJournal, type Direction, type JournalPort, type PivotJournal } from "./journal.ts";
+import { holdsCredential } from "./decide.ts";
+import { memorySnapshotShelf } from "./snapshot.ts";
 import type { PivotContext } from "./step.ts";
 
 export class PivotLab {
@@ -33,6 +35,7 @@ export class PivotLab {
   readonly dc = new Datacenter();
   readonly names: ClusterNames;
   readonly spec: SpaSpec;
+  readonly snapshots = memorySnapshotShelf();
   journal: PivotJournal | undefined;
 
   /** Both sides in memory, unless told; the lab closes them. */
@@ -110,6 +113,7 @@ export class PivotLab {
       source: seen(this.source),
       target: seen(this.target),
       journal,
+      snapshots: this.snapshots,
       names: this.names,
       identity: () => this.identity(),
       targetLacks: () => Promise.resolve(undefined),
@@ -119,12 +123,13 @@ export class PivotLab {
       clock: this.clock,
       quietMs: 0,
       watchMs: 0,
+      lostMs: 600_000,
     };
   }
 
   async holdsCredential(store: ResourceStore): Promise<boolean> {
-    return (
-      (await store.get(secret, { namespace: this.names.namespace, name: this.names.identity })) !== undefined
+    return holdsCredential(
+      await store.get(secret, { namespace: this.names.namespace, name: this.names.identity }),
     );
   }
 

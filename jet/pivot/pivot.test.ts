@@ -8,6 +8,7 @@ import { randomFrom } from "../testing/random.ts";
 import { runPivot, requestRollBack, pivotStep } from "./engine.ts";
 import { activeSide, pivotSteps, placeOf, type Direction } from "./journal.ts";
 import { PivotLab } from "./lab.ts";
+import { marks } from "./marks.ts";
 
 const never = new AbortController().signal;
 
@@ -116,7 +117,7 @@ describe("a pivot", () => {
     expect(await lab.held(lab.source)).toEqual(before);
     const [whole] = (await lab.source.list(cluster)).items;
     expect(whole?.spec.paused).toBeUndefined();
-    expect(Object.keys(whole?.metadata.annotations ?? {})).toEqual([]);
+    expect(whole?.metadata.annotations).toEqual({ [marks.takenBack]: "p1" });
     expect(await lab.holdsCredential(lab.source)).toBe(true);
 
     lab.journal = { ...lab.journal!, step: "Commit" };

@@ -10,10 +10,13 @@ import {
   snapshot,
 } from "./prepare.ts";
 import { create, carryStatus, verify } from "./copy.ts";
-import { commit, fenceSource, resume, watch, retire, rollBack } from "./decide.ts";
+import { commit, fenceSource, resume } from "./decide.ts";
+import { retire, rollBack, watch } from "./settle.ts";
+
+export type Steps = Readonly<Record<Exclude<PivotStep, "Done" | "RolledBack">, Step>>;
 
 /** Every step but the two that are ends. */
-export const steps: Readonly<Record<Exclude<PivotStep, "Done" | "RolledBack">, Step>> = {
+export const steps: Steps = {
   PreflightSource: preflightSource,
   InstallTarget: installTarget,
   PreflightTarget: preflightTarget,

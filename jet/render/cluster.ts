@@ -20,6 +20,8 @@ export interface Resolved {
   readonly endpoint: { readonly host: string; readonly port: number };
   /** Inventory path of the VM template. */
   readonly template: string;
+  /** A registry in place of the images' own. */
+  readonly mirror?: string | undefined;
 }
 
 export function clusterLabels(spec: SpaSpec): Record<string, string> {
@@ -70,6 +72,9 @@ export function vsphereClusterObject(spec: SpaSpec, { endpoint }: Resolved): Dra
       thumbprint: spec.cloud.thumbprint,
       controlPlaneEndpoint: endpoint,
       identityRef: { kind: "Secret", name: names.identity },
+      ...(spec.controlPlane.failureDomains
+        ? { failureDomainSelector: { matchLabels: { [words.clusterUid]: spec.clusterUid } } }
+        : {}),
     }),
   };
 }
@@ -103,12 +108,23 @@ export interface LeasedAddress {
 }
 
 /** The cluster's own pool: exactly the addresses leased from the parent. It moves with the cluster. */
-export function childPool(spec: SpaSpec, name: string, leased: readonly LeasedAddress[]): Draft<Resource> {
+export function childPool(
+  spec: SpaSpec,
+  name: string,
+  leased: readonly LeasedAddress[],
+  /** Leased from the same parent, for the API. */
+  endpoint?: LeasedAddress,
+): Draft<Resource> {
   const first = leased[0];
   return {
     apiVersion: apiVersionOf(inClusterIPPool),
     kind: inClusterIPPool.kind,
-    metadata: { name, namespace: clusterNamespace(spec.clusterUid), labels: clusterLabels(spec) },
+    metadata: {
+      name,
+      namespace: clusterNamespace(spec.clusterUid),
+      labels: clusterLabels(spec),
+      ...(endpoint ? { annotations: { [words.leasedEndpoint]: endpoint.address } } : {}),
+    },
     spec: {
       addresses: leased.map((lease) => lease.address),
       prefix: first?.prefix ?? 0,

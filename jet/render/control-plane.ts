@@ -5,6 +5,7 @@ import { nodeBasics, nodeRegistration } from "#proto/render/kubeadm.ts";
 import { clusterNames } from "#proto/render/names.ts";
 import { dropEmpty } from "#proto/render/shape.ts";
 import { clusterLabels, type Resolved } from "./cluster.ts";
+import { etcdConfiguration } from "./etcd.ts";
 import { kubeVip } from "./kube-vip.ts";
 
 export function controlPlane(
@@ -43,13 +44,17 @@ export function controlPlane(
   };
 }
 
-function kubeadmConfigSpec(spec: SpaSpec, { endpoint }: Resolved): object {
+function kubeadmConfigSpec(spec: SpaSpec, { endpoint, mirror }: Resolved): object {
   const basics = nodeBasics(spec) as { preKubeadmCommands: readonly string[] };
-  const vip = spec.network.endpoint.type === "VIP" ? kubeVip(endpoint.host, endpoint.port) : undefined;
+  const vip =
+    spec.network.endpoint.type === "VIP" ? kubeVip(endpoint.host, endpoint.port, mirror) : undefined;
   const registration = nodeRegistration({ taints: controlPlaneTaints(spec) });
   return {
     ...basics,
     clusterConfiguration: {
+      etcd: etcdConfiguration(spec),
+      imageRepository: mirror,
+      dns: { imageRepository: mirror && `${mirror}/coredns` }, // kubeadm's default has one more step in its path
       apiServer: { certSANs: [...new Set([endpoint.host, ...(spec.network.certSANs ?? [])])] },
       controllerManager: { extraArgs: [{ name: "cloud-provider", value: "external" }] },
     },

@@ -3,6 +3,7 @@
 //
 // Since Kubernetes 1.29 kubeadm writes admin.conf without rights until its last phase; only super-admin.conf may write the Lease
 // before that (kube-vip issue 684). So the node that runs `kubeadm init` starts with super-admin.conf and goes back afterwards.
+import { mirrored } from "#proto/render/images.ts";
 
 export const kubeVipImage = "ghcr.io/kube-vip/kube-vip:v1.0.1";
 
@@ -17,9 +18,9 @@ interface File {
 }
 
 /** Files and commands that give the control plane its address. Pure. */
-export function kubeVip(address: string, port: number) {
+export function kubeVip(address: string, port: number, mirror?: string) {
   const files: readonly File[] = [
-    { path: manifestPath, owner: "root:root", permissions: "0644", content: manifest(address, port) },
+    { path: manifestPath, owner: "root:root", permissions: "0644", content: manifest(address, port, mirror) },
     // Its own view of names: the node's resolver may depend on the very API it announces.
     {
       path: "/etc/kubernetes/pcg/kube-vip.hosts",
@@ -36,7 +37,7 @@ export function kubeVip(address: string, port: number) {
   };
 }
 
-function manifest(address: string, port: number): string {
+function manifest(address: string, port: number, mirror: string | undefined): string {
   const settings = {
     address,
     port: String(port),
@@ -61,7 +62,7 @@ spec:
   hostNetwork: true
   containers:
     - name: kube-vip
-      image: ${kubeVipImage}
+      image: ${mirrored(kubeVipImage, mirror)}
       imagePullPolicy: IfNotPresent
       args: [manager]
       env:

@@ -2,47 +2,32 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { describe, expect, it } from "vitest";
 import { stringify } from "yaml";
-import type { Draft, Kind, Resource } from "#core";
+import { Secret, type Draft, type Kind, type Resource } from "#core";
 import {
   cluster,
   deployment,
   inClusterIPPool,
   ipAddressClaim,
   kubeadmControlPlane,
+  secret,
   vsphereCluster,
   vsphereMachineTemplate,
 } from "#proto";
 import { addressNeeds } from "#proto/render/addresses.ts";
-import { machineTemplate } from "#proto/render/machine-template.ts";
 import { dropEmpty, boundedName, includes, overlay } from "#proto/render/shape.ts";
 import { workerName } from "#proto/render/names.ts";
-import { defaultImages, installObjects } from "../providers.ts";
+import { agentObjects } from "../providers.ts";
 import { wish } from "../testing/world.ts";
-import { childPool, clusterObject, vsphereClusterObject, type Resolved } from "./cluster.ts";
+import { renderedObjects, resolved, wishes } from "../testing/rendered.ts";
+import { childPool } from "./cluster.ts";
 import { controlPlane } from "./control-plane.ts";
+import { etcdSecrets } from "./etcd.ts";
 import { leaseClaim, leaseNames } from "./lease.ts";
 
 const rewrite = false;
-const resolved: Resolved = {
-  endpoint: { host: "10.0.0.10", port: 6443 },
-  template: "/DC0/vm/templates/u-v1.35.4",
-};
 
-const rich = wish({
-  network: { endpoint: { type: "DDNS", host: "c1.example.test" }, certSANs: ["10.9.9.9"] },
-  access: { sshKeys: ["ssh-ed25519 AAAA op@desk"], ntpServers: ["10.0.0.2"] },
-  placement: {
-    datacenter: "DC0",
-    folder: "/DC0/vm/clusters",
-    computeCluster: "DC0_C0",
-    resourcePool: "gold",
-    storagePolicyName: "fast",
-    networkName: "VM Network",
-    staticIp: false,
-    nameservers: ["10.0.0.53"],
-  },
-  controlPlane: { replicas: 3, useControlPlaneAsWorker: true, labels: { tier: "cp" } },
-});
+const rich = wishes["DHCP, a name for the API, its own rules for nodes"];
+const external = wishes["an etcd of the site, an endpoint that is there already"];
 
 function text(objects: readonly Draft<Resource>[]): string {
   return objects
@@ -50,21 +35,11 @@ function text(objects: readonly Draft<Resource>[]): string {
     .join("---\n");
 }
 
+/** Without Secrets and pools, which have a text of their own. */
 function whole(spec: ReturnType<typeof wish>): Draft<Resource>[] {
-  const { host = resolved.endpoint.host, port } = spec.network.endpoint;
-  const found = { ...resolved, endpoint: { host, port } };
-  const shape = {
-    placement: spec.placement,
-    instance: spec.controlPlane.instance,
-    template: resolved.template,
-  };
-  const machine = machineTemplate(vsphereMachineTemplate, spec, "cluster-u1", "c1-cp", shape);
-  return [
-    machine,
-    controlPlane(spec, found, machine.metadata.name, 1),
-    vsphereClusterObject(spec, found),
-    clusterObject(spec, found),
-  ];
+  return renderedObjects(spec)
+    .filter(({ kind }) => kind !== secret && kind !== inClusterIPPool)
+    .map(({ object }) => object);
 }
 
 async function golden(name: string, got: string): Promise<void> {
@@ -80,6 +55,24 @@ describe("the objects of a cluster", () => {
 
   it("read as written down: DHCP, a name for the API, its own rules for nodes", async () => {
     await golden("dhcp-ddns", text(whole(rich)));
+  });
+
+  it("read as written down: an etcd of the site, an endpoint that is there already", async () => {
+    const objects = [
+      ...etcdSecrets(external, { ca: "Q0E=", certificate: "Q1JU", key: new Secret("S0VZ") }),
+      controlPlane(external, resolved, "c1-cp-1", 1),
+    ];
+    const read = text(objects);
+    await golden("external-etcd", read);
+    expect(read).not.toContain("kube-vip");
+  });
+
+  it("read as written down: several places for the control plane", async () => {
+    const kinds = new Set(["VSphereFailureDomain", "VSphereDeploymentZone", "VSphereCluster"]);
+    await golden(
+      "failure-domains",
+      text(whole(wishes["several places for the control plane"]).filter(({ kind }) => kinds.has(kind!))),
+    );
   });
 
   it("read as written down: lease and child pool", async () => {
@@ -98,8 +91,20 @@ describe("the objects of a cluster", () => {
 
   it("read as written down: what goes into the workload cluster", async () => {
     const trust = { signingKey: "KEY" };
-    const objects = installObjects(wish(), defaultImages, trust, "one-time").map(({ object }) => object);
+    const config = { config: new Secret("{}"), version: "1" };
+    const images = { mirror: "registry.test/mirror", pullSecret: config };
+    const objects = agentObjects(wish(), "pcg-agent:1", images, trust, "one-time").map(
+      ({ object }) => object,
+    );
     await golden("install", text(objects));
+  });
+
+  it("take all images from the site's registry where there is one", () => {
+    const plane = text(whole(wishes["a registry of the site"]));
+    expect(plane).toContain("image: registry.test:5000/mirror/kube-vip/kube-vip:v1.0.1");
+    expect(plane).toContain("imageRepository: registry.test:5000/mirror\n");
+    expect(plane).toContain("imageRepository: registry.test:5000/mirror/coredns\n");
+    expect(plane).not.toMatch(/ghcr\.io|registry\.k8s\.io/);
   });
 
   it("are what the kinds accept as they are", () => {
@@ -118,7 +123,7 @@ describe("the objects of a cluster", () => {
       ...whole(rich),
       leaseClaim(wish(), need!, leaseNames(wish(), need!)[0]!),
       childPool(wish(), "c1", [{ address: "10.0.0.11", prefix: 24 }]),
-      ...installObjects(wish(), defaultImages, {}).map(({ object }) => object),
+      ...agentObjects(wish(), "pcg-agent:1", {}, {}).map(({ object }) => object),
     ];
     for (const draft of drafts) {
       const kind = kinds.find((k) => k.kind === draft.kind);
@@ -127,10 +132,29 @@ describe("the objects of a cluster", () => {
     }
   });
 
-  it("have no owner of ours: one owner outside the moved set would take the Cluster out of any move", () => {
-    for (const draft of [...whole(wish()), ...whole(rich)])
-      expect(draft.metadata.ownerReferences).toBeUndefined();
+  it.each(Object.entries(wishes))("have no owner of ours, whatever is wished: %s", (_name, spec) => {
+    // One owner outside the moved set would take the Cluster out of any move.
+    for (const { object } of renderedObjects(spec)) expect(object.metadata.ownerReferences).toBeUndefined();
   });
+
+  it.each(Object.entries(wishes))("have names and labels that an API server takes: %s", (_name, spec) => {
+    for (const { object } of renderedObjects(spec)) {
+      const { name = "", namespace = "", labels = {} } = object.metadata;
+      expect(name).toMatch(/^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/);
+      expect(name.length, name).toBeLessThanOrEqual(object.kind === "Secret" ? 253 : 63);
+      expect(namespace.length, namespace).toBeLessThanOrEqual(63);
+      for (const value of Object.values(labels)) expect(value.length, value).toBeLessThanOrEqual(63);
+    }
+  });
+
+  it.each(Object.entries(wishes))(
+    "put the Cluster last, and before the control plane what it needs: %s",
+    (_name, spec) => {
+      const kinds = renderedObjects(spec).map(({ object }) => object.kind);
+      expect(kinds.at(-1)).toBe("Cluster");
+      expect(kinds.slice(kinds.indexOf("KubeadmControlPlane"))).not.toContain("Secret");
+    },
+  );
 });
 
 describe("address needs", () => {

@@ -1,23 +1,25 @@
 // The pivot as an action: its journal lies in the SPA, its sides are the gateway's store and the workload cluster's API.
-import { Fault, type ResourceStore } from "#core";
+import { Fault, serverSideOf, type ResourceStore } from "#core";
 import { cluster, deployment, spa } from "#proto";
 import { modify } from "../ensure.ts";
 import type { EventRing } from "../events.ts";
-import { requestRollBack, runPivot, type Advance } from "../pivot/engine.ts";
+import { commandAnnotation, commandOf } from "../pivot/command.ts";
+import { requestResume, requestRollBack, runPivot, type Advance } from "../pivot/engine.ts";
 import {
   isSettled,
   newJournal,
   stepText,
   sameJournal,
+  ways,
   type Direction,
   type JournalPort,
 } from "../pivot/journal.ts";
 import type { PivotContext } from "../pivot/step.ts";
-import type { InstallImages } from "../ports.ts";
-import { deploymentKeys } from "../providers.ts";
+import type { ProviderSource } from "../ports.ts";
+import { deploymentKeys, isAvailable } from "../providers.ts";
 import type { SpaSeen } from "./seen.ts";
 import { identityOf } from "./rendered.ts";
-import { type Actor, Waiting, workloadOf } from "./actor.ts";
+import { type Actor, Waiting } from "./actor.ts";
 
 /** The journal in the SPA's status. */
 export function spaJournal(
@@ -71,17 +73,21 @@ function pivotContext(
   journal: JournalPort,
   signal: AbortSignal,
 ): PivotContext {
-  const { deps, images } = actor;
-  const workload = workloadOf(seen);
-  const out = direction === "ToWorkload";
+  const { deps, providers } = actor;
+  // A pivot that is under way says itself what a silent side means for it.
+  const workload = seen.workload.kind === "reachable" ? seen.workload.store : unreachable(seen);
+  const out = ways[direction].from === "gateway";
   const { credential, spa: object } = seen;
+  const server = serverSideOf(out ? workload : deps.store);
   return {
     source: out ? deps.store : workload,
     target: out ? workload : deps.store,
     journal,
+    snapshots: deps.snapshots,
     names: seen.names,
     identity: () => Promise.resolve(identityOf(seen)),
-    targetLacks: () => (out ? lacksProviders(workload, seen, images) : stopAgent(workload, seen)),
+    targetLacks: () => (out ? lacksProviders(workload, seen, providers, signal) : stopAgent(workload, seen)),
+    ...(server ? { admits: (kind, draft) => server.tryCreate(kind, draft, signal) } : {}),
     ...(credential.kind === "found"
       ? {
           missingVms: async (uuids) => {
@@ -103,24 +109,22 @@ function pivotContext(
     clock: deps.clock,
     quietMs: actor.quietMs,
     watchMs: actor.watchMs,
+    lostMs: actor.lostMs,
   };
 }
 
 async function lacksProviders(
   workload: ResourceStore,
   seen: SpaSeen,
-  images: InstallImages,
+  providers: ProviderSource,
+  signal: AbortSignal,
 ): Promise<string | undefined> {
-  for (const key of deploymentKeys(seen.names.uid, images)) {
-    const object = await workload.get(deployment, key);
-    if (!(
-      (object?.status?.availableReplicas ?? 0) > 0 ||
-      object?.status?.conditions?.some((c) => c.type === "Available" && c.status === "True")
-    )) {
+  for (const key of deploymentKeys(seen.names.uid, providers)) {
+    if (!isAvailable(await workload.get(deployment, key))) {
       return `Deployment ${key.namespace}/${key.name} is not available`;
     }
   }
-  return undefined;
+  return providers.silent(workload, signal);
 }
 
 /** The agent changes nothing any more while its cluster goes back. It holds still by the decision record already; this is manners. */
@@ -139,7 +143,7 @@ async function tellStep(events: EventRing, { names }: SpaSeen, advance: Advance)
     severity: back ? "Warn" : "Info",
     reason: "Pivot",
     message: back ? `${stepText(journal)}, again: ${back}` : stepText(journal),
-    milestone: journal.direction === "ToWorkload" ? "PivotCompleted" : "ManagementReturned",
+    milestone: ways[journal.direction].milestone,
     involvedObject: { kind: cluster.kind, name: names.cluster, namespace: names.namespace },
   });
 }
@@ -148,21 +152,25 @@ export async function rollBack(actor: Actor, seen: SpaSeen, signal: AbortSignal)
   const { deps } = actor;
   const journal = spaJournal(deps.store, { namespace: seen.names.namespace, name: seen.spa.metadata.name });
   if (!(await requestRollBack({ journal, clock: deps.clock }))) return; // decided in the meantime: the next round goes forward
-  const away = unreachable(seen);
-  const target = seen.workload.kind === "reachable" ? seen.workload.store : away;
-  const ctx: PivotContext = {
-    source: deps.store,
-    target,
-    journal,
-    names: seen.names,
-    identity: () => Promise.resolve(undefined),
-    targetLacks: () => Promise.resolve(undefined),
-    purpose: "delete",
-    clock: deps.clock,
-    quietMs: actor.quietMs,
-    watchMs: actor.watchMs,
-  };
+  const direction = (await journal.read())?.direction ?? "ToWorkload";
+  const ctx = pivotContext(actor, seen, direction, journal, signal);
   await runPivot(ctx, signal, (advance) => tellStep(actor.events, seen, advance));
+}
+
+/** A person said "go on". The word is taken off when it was heard. */
+export async function resumePivot(actor: Actor, seen: SpaSeen, signal: AbortSignal): Promise<void> {
+  const { deps } = actor;
+  const key = { namespace: seen.names.namespace, name: seen.spa.metadata.name };
+  const journal = spaJournal(deps.store, key);
+  const have = await journal.read();
+  if (have) {
+    const ctx = pivotContext(actor, seen, have.direction, journal, signal);
+    await requestResume(ctx, { sourceLost: commandOf(seen.spa) === "resume-without-source" });
+  }
+  await modify(deps.store, spa, key, (object) => {
+    const { [commandAnnotation]: said, ...annotations } = object.metadata.annotations ?? {};
+    return said === undefined ? undefined : { ...object, metadata: { ...object.metadata, annotations } };
+  });
 }
 
 /** Stands for an API that nobody reaches. */

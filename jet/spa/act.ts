@@ -1,5 +1,5 @@
 // Carries out what was planned: each action may safely be done twice.
-import { isFault, type ResourceStore } from "#core";
+import { Fault, isFault, type ResourceStore } from "#core";
 import {
   customResourceDefinition,
   encode64,
@@ -12,12 +12,15 @@ import {
 } from "#proto";
 import { enrolmentSecretName, words } from "#proto/render/names.ts";
 import { ensureDeleted, ensureExists, ensureForgotten, ensureHolds, modify } from "../ensure.ts";
-import { installObjects } from "../providers.ts";
+import { recoverCluster } from "../mirror/recover.ts";
+import { pullMirror } from "../mirror/pull.ts";
+import { agentObjects, writeAll, writeInstalled } from "../providers.ts";
 import { keptKubeconfigName, type SpaSeen } from "./seen.ts";
+import type { JetDeps } from "../ports.ts";
 import type { SpaAction } from "./action.ts";
 import { type Actor, workloadOf, Waiting } from "./actor.ts";
-import { pivot, rollBack } from "./act-pivot.ts";
-import { wake, forgetObjects, pause, destroyStrays, sayDeleted } from "./act-delete.ts";
+import { pivot, resumePivot, rollBack } from "./act-pivot.ts";
+import { wake, fence, forgetObjects, pause, destroy, sayDeleted } from "./act-delete.ts";
 
 export async function actSpa(
   actor: Actor,
@@ -36,6 +39,7 @@ export async function actSpa(
       );
       return;
     case "remove finalizer":
+      await deps.snapshots.drop(names.uid);
       await ensureDeleted(store, spa, { ...here, name: seen.spa.metadata.name });
       await editSpa(store, seen, (object) =>
         finalizers(
@@ -69,23 +73,34 @@ export async function actSpa(
       return;
     }
     case "install":
-      return install(actor, seen);
+      return install(actor, seen, signal);
+    case "settle":
+      return settle(deps, seen, signal);
+    case "mirror":
+      // A copy that fails is tried again in the next round; nothing of the cluster's waits for it.
+      return pullMirror(deps, workloadOf(seen), seen.names, actor.trust(names.uid)).catch((error: unknown) =>
+        deps.log.warn("copying a cluster's objects failed", { cluster: names.uid, error: Fault.from(error) }),
+      );
     case "deliver":
       return deliver(workloadOf(seen), seen, action.desired, action.counter);
     case "pivot":
       return pivot(actor, seen, action.direction, signal);
     case "roll back":
       return rollBack(actor, seen, signal);
+    case "resume pivot":
+      return resumePivot(actor, seen, signal);
     case "wake":
       return wake(store, seen);
     case "pause":
       return pause(store, seen);
     case "forget objects":
       return forgetObjects(store, seen);
-    case "destroy strays":
-      return destroyStrays(actor, seen, signal);
+    case "fence":
+      return fence(store, seen);
+    case "destroy":
+      return destroy(actor, seen, action, signal);
     case "say deleted":
-      return sayDeleted(actor, seen);
+      return sayDeleted(actor, seen, action);
   }
 }
 
@@ -97,15 +112,27 @@ async function editSpa(store: ResourceStore, seen: SpaSeen, edit: (object: Spa) 
   await modify(store, spa, { namespace: seen.names.namespace, name: seen.spa.metadata.name }, edit);
 }
 
+async function settle(deps: JetDeps, { spa: { spec } }: SpaSeen, signal: AbortSignal): Promise<void> {
+  const { store, mirrors, workloads, clock, log } = deps;
+  if (!mirrors) return;
+  const observer = { store, mirrors, workloads, clock, cloud: () => spec.cloud };
+  const did = await recoverCluster(observer, spec.clusterUid, false, signal);
+  if (did !== "nothing") log.info("a held cluster was looked at again", { cluster: spec.clusterUid, did });
+}
+
 /** CRDs first: nothing else can be stored without them. */
-async function install({ deps, images, trust }: Actor, seen: SpaSeen): Promise<void> {
+async function install(actor: Actor, seen: SpaSeen, signal: AbortSignal): Promise<void> {
+  const { deps, providers, trust } = actor;
   const to = workloadOf(seen);
   const kept = await deps.store.get(secret, { namespace: seen.names.namespace, name: enrolmentSecretName });
   const token = secretText(kept, "token");
-  for (const crd of deps.crds()) await ensureExists(to, customResourceDefinition, crd);
-  for (const { kind, object } of installObjects(seen.spa.spec, images, trust(), token)) {
-    await (kind === secret ? ensureHolds : ensureExists)(to, kind, object);
+  const source = seen.images?.source ?? {};
+  for (const crd of deps.crds()) {
+    if (!providers.crds.includes(crd.metadata.name)) await ensureExists(to, customResourceDefinition, crd);
   }
+  const { renewAt } = await providers.install(to, source, signal);
+  await writeAll(to, agentObjects(seen.spa.spec, actor.agentImage, source, trust(seen.names.uid), token));
+  await writeInstalled(to, seen.names.uid, { digest: actor.digest(source), renewAt });
 }
 
 /** The wish as an object in the cluster; an older one never overwrites a newer one. */

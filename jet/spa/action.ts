@@ -1,6 +1,7 @@
 // What a plan may ask for. Each is one write, or one thing outside, that may safely be done twice.
 import { Secret, type Draft, type Kind, type Resource } from "#core";
 import type { DesiredState } from "#proto";
+import type { VmFacts } from "../ports.ts";
 import type { SpaSeen } from "./seen.ts";
 import { desiredState } from "./rendered.ts";
 
@@ -18,16 +19,24 @@ export type SpaAction =
   | { readonly do: "delete"; readonly kind: Kind; readonly namespace?: string; readonly name: string }
   | { readonly do: "keep kubeconfig"; readonly text: Secret }
   | { readonly do: "install" }
+  /** Copies the cluster's objects out of its own API, and brings its agent the key to do so by itself. */
+  | { readonly do: "mirror" }
+  /** Looks again whether it is known by now which side owns a cluster that is held. */
+  | { readonly do: "settle" }
   | { readonly do: "deliver"; readonly desired: DesiredState; readonly counter: number }
   | { readonly do: "pivot"; readonly direction: "ToWorkload" | "ToGateway" }
   | { readonly do: "roll back" }
+  | { readonly do: "resume pivot" }
   /** Wakes the Cluster on the gateway, with the credential in place. */
   | { readonly do: "wake" }
   | { readonly do: "pause" }
   /** Forgets Cluster API objects without touching their machines. */
   | { readonly do: "forget objects" }
-  | { readonly do: "destroy strays" }
-  | { readonly do: "say deleted" };
+  /** Takes the credential from the gateway's own controllers, and pauses them. */
+  | { readonly do: "fence" }
+  | { readonly do: "destroy"; readonly vms: readonly VmFacts[]; readonly why: string }
+  /** `left`: VMs of which nobody could say whether they are gone. */
+  | { readonly do: "say deleted"; readonly left: readonly string[]; readonly why?: string };
 
 export function apply(kind: Kind, object: Draft<Resource>, hold = false): SpaAction {
   return { do: "apply", on: "gateway", kind, object, ...(hold ? { hold } : {}) };

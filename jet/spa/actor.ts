@@ -1,16 +1,20 @@
 // Who acts, and how an action says that it must wait.
 import { Fault, type ResourceStore } from "#core";
 import type { EventRing } from "../events.ts";
-import type { AgentTrust, InstallImages, JetDeps } from "../ports.ts";
+import type { AgentTrust, ImageSource, JetDeps, ProviderSource } from "../ports.ts";
 import type { SpaSeen } from "./seen.ts";
 
 export interface Actor {
   readonly deps: JetDeps;
   readonly events: EventRing;
-  readonly images: InstallImages;
-  readonly trust: () => AgentTrust;
+  readonly providers: ProviderSource;
+  readonly agentImage: string;
+  /** Of all that is installed in a workload cluster, with images from there. */
+  readonly digest: (images: ImageSource) => string;
+  readonly trust: (clusterUid: string) => AgentTrust;
   readonly quietMs: number;
   readonly watchMs: number;
+  readonly lostMs: number;
 }
 
 /** Thrown by an action that must wait for something else; not a failure of ours. */
@@ -35,6 +39,17 @@ export class Waiting extends Fault {
     this.object = options.object;
     this.afterMs = options.afterMs;
     this.blocked = options.blocked ?? false;
+  }
+}
+
+/** Thrown by an action that something stands in the way of: an object that a person can look at. */
+export class Hindered extends Fault {
+  /** "VirtualMachine/c1-cp-x". */
+  readonly object: string;
+
+  constructor(object: string, fault: Fault) {
+    super(fault.code, fault.message, { cause: fault });
+    this.object = object;
   }
 }
 

@@ -21,18 +21,23 @@ import {
   secret,
   spa,
   vsphereCluster,
+  vsphereDeploymentZone,
   vsphereMachine,
   vsphereVM,
   type ClusterStatus,
   type Spa,
 } from "#proto";
 import { words } from "#proto/render/names.ts";
+import { contentHash } from "#proto/render/shape.ts";
 import type { EventRing } from "../events.ts";
-import type { InstallImages, JetDeps, JetOptions } from "../ports.ts";
-import { defaultImages } from "../providers.ts";
+
+import type { ImageSource, JetDeps, JetOptions } from "../ports.ts";
+import { defaultImages, plainProviders } from "../providers.ts";
 import { actSpa } from "./act.ts";
 import { Waiting } from "./actor.ts";
+import { heldBy, planHeld } from "./held.ts";
 import { observeSpa } from "./observe.ts";
+import { removeZones } from "./zones.ts";
 import type { CloudSeen, SpaSeen } from "./seen.ts";
 import { planDeletion } from "./plan-delete.ts";
 import { planCluster, type SpaPlan } from "./plan.ts";
@@ -42,7 +47,10 @@ import { clusterStatus, reportSpa } from "./report.ts";
 const tellAgainMs = 5 * 60_000;
 
 export function spaController(deps: JetDeps, options: JetOptions, events: EventRing): Controller {
-  const images: InstallImages = { ...defaultImages, ...options.images };
+  const images = { ...defaultImages, ...options.images };
+  const providers = deps.providers ?? plainProviders(images);
+  const ownDigest = contentHash([deps.crds(), images.agent]);
+  const digest = (source: ImageSource) => contentHash([ownDigest, providers.digest(source)]);
   const systemNamespace = options.systemNamespace ?? "pcg-system";
   const backoff = options.backoff ?? { baseMs: 5_000, capMs: 300_000 };
   const busyMs = options.busyPollMs ?? 1_000;
@@ -50,31 +58,45 @@ export function spaController(deps: JetDeps, options: JetOptions, events: EventR
   const told = new Map<string, { readonly status: ClusterStatus; readonly at: number }>();
   const observer = {
     deps,
-    options: { systemNamespace, images, workloadTimeoutMs: options.workloadTimeoutMs ?? 10_000 },
+    options: {
+      systemNamespace,
+      providers,
+      imageSource: options.imageSource ?? {},
+      workloadTimeoutMs: options.workloadTimeoutMs ?? 10_000,
+    },
     memory,
+    endpoints: new Map(),
   };
   const actor = {
     deps,
     events,
-    images,
+    providers,
+    agentImage: images.agent,
+    digest,
     trust: options.agentTrust ?? (() => ({})),
     quietMs: options.quietMs ?? 2_000,
     watchMs: options.watchMs ?? 5_000,
+    lostMs: options.lostMs ?? 10 * 60_000,
   };
-  const crds = deps.crds().length;
+  const deadAfterMs = options.deadAfterMs ?? 15 * 60_000;
 
   async function reconcile(key: Key, signal: AbortSignal): Promise<Result> {
     const seen = await observeSpa(observer, key, signal);
     if (!seen) {
       memory.delete(key.namespace ?? "");
       told.delete(keyText(key));
+      await removeZones(deps.store, key.namespace?.replace(/^cluster-/, "") ?? "");
       return {};
     }
     try {
       if (seen.spa.spec.pause && !seen.deleting) return {};
-      const plan = seen.deleting
-        ? planDeletion(seen)
-        : planCluster(seen, { images, crds, now: deps.clock.now() });
+      const held = heldBy(seen);
+      const plan =
+        held !== undefined
+          ? planHeld(seen, held)
+          : seen.deleting
+            ? planDeletion(seen, { providers, now: deps.clock.now(), deadAfterMs })
+            : planCluster(seen, { providers, digest, now: deps.clock.now() });
       const failure = await act(seen, plan, signal);
       if (failure?.code === "Cancelled" || signal.aborted)
         throw failure ?? new Fault("Cancelled", "stopping");
@@ -129,7 +151,9 @@ export function spaController(deps: JetDeps, options: JetOptions, events: EventR
       // Where the gateway's own watches may bring the change sooner, they do; others are asked again at the announced time.
       return Math.max(left, 50);
     }
-    if (plan.actions.length > 0) return Math.min(200, busyMs);
+    // Looking again, and copying, change nothing that the next round would wait for.
+    if (plan.actions.some((action) => action.do !== "settle" && action.do !== "mirror"))
+      return Math.min(200, busyMs);
     return plan.pace === "busy"
       ? busyMs
       : plan.pace === "watched"
@@ -143,7 +167,11 @@ export function spaController(deps: JetDeps, options: JetOptions, events: EventR
       if (object.metadata.namespace !== systemNamespace) return inClusterNamespace(object);
       const { items } = await deps.store.list(spa);
       return items
-        .filter((one) => one.spec.cloud.credentialRef.name === object.metadata.name)
+        .filter(({ spec: { cloud, controlPlane, images } }) =>
+          [cloud.credentialRef.name, controlPlane.etcd?.secretRef.name, images?.pullSecretRef?.name].includes(
+            object.metadata.name,
+          ),
+        )
         .map((one) => ({ namespace: one.metadata.namespace ?? "", name: one.metadata.name }));
     },
   };
@@ -167,11 +195,21 @@ export function spaController(deps: JetDeps, options: JetOptions, events: EventR
       .map((one) => ({ namespace: one.metadata.namespace ?? "", name: one.metadata.name }));
   }
 
+  /** A zone outlives its SPA by a moment, or by a restart: then nobody else would take it away. */
+  const byZone: Follow = {
+    kind: vsphereDeploymentZone,
+    affects: (object: Resource) => {
+      const { [words.clusterUid]: uid, [words.clusterName]: name } = object.metadata.labels ?? {};
+      return Promise.resolve(uid && name ? [{ namespace: `cluster-${uid}`, name }] : []);
+    },
+  };
+
   return {
     name: "spa",
     kind: spa,
     follows: [
       bySystemSecret,
+      byZone,
       ...[
         cluster,
         kubeadmControlPlane,

@@ -49,7 +49,7 @@ it("a gateway that is killed on the way up still brings the cluster to Running, 
     expect(new Set(said).size).toBe(said.length);
     await world.close();
   }
-}, 60_000);
+}, 240_000);
 
 it("a gateway that is killed on the way down still leaves nothing behind", async () => {
   let died = true;
@@ -69,4 +69,4 @@ it("a gateway that is killed on the way down still leaves nothing behind", async
     expect(world.statuses.at(-1)?.state).toBe("Deleted");
     await world.close();
   }
-}, 60_000);
+}, 240_000);

@@ -2,7 +2,7 @@
 import { Fault, isFault } from "#core";
 import type { Spa } from "#proto";
 import { controlPlanePlacement } from "#proto/render/addresses.ts";
-import type { ClusterNames } from "#proto/render/names.ts";
+import { roleOf } from "../ledger.ts";
 import type { Cloud, JetDeps } from "../ports.ts";
 import { type CloudSeen, type CredentialSeen, placementsOf, imageWish, type SpaSeen } from "./seen.ts";
 
@@ -62,30 +62,38 @@ export async function askCloud(
   }
 }
 
+/** The VMs of the cluster that exist, by its ledger and by its addresses. */
 export async function countStrays(
   deps: JetDeps,
-  found: Spa,
-  names: ClusterNames,
-  credential: CredentialSeen,
+  asked: Pick<SpaSeen, "names" | "credential" | "ledger" | "needs"> & { readonly found: Spa },
   signal: AbortSignal,
 ): Promise<SpaSeen["strays"]> {
+  const { found, names, credential, ledger } = asked;
   const cloud = cloudOf(deps, found, credential);
   if (!cloud)
     return {
       kind: "failed",
       fault: new Fault("Unauthorized", credential.kind === "missing" ? credential.message : ""),
     };
-  const machines = found.status?.machines ?? [];
+  const addresses = asked.needs.flatMap(({ leases }) =>
+    leases.flatMap(({ address }) => (address ? [address.address] : [])),
+  );
+  const leased = { prefix: `${names.cluster}-`, addresses };
   try {
     const vms = await cloud.census(
       {
-        placements: placementsOf(found).map((p) => p.placement),
-        biosUUIDs: machines.flatMap((m) => (m.biosUUID ? [m.biosUUID.toLowerCase()] : [])),
-        names: machines.map((m) => m.name),
+        placements: ledger.places,
+        biosUUIDs: ledger.vms.flatMap((vm) => (vm.biosUUID ? [vm.biosUUID] : [])),
+        names: ledger.vms.map((vm) => vm.name),
+        leased,
       },
       signal,
     );
-    return { kind: "counted", vms };
+    const ours = vms.flatMap((vm) => {
+      const role = roleOf(vm, ledger, leased);
+      return role ? [{ ...vm, role }] : [];
+    });
+    return { kind: "counted", vms: ours };
   } catch (error) {
     if (isFault(error, "Cancelled")) throw error;
     return {

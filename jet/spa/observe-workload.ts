@@ -1,19 +1,24 @@
 // What the workload cluster's own API says, if it answers at all.
 import { Fault, isFault, type OwnedStore } from "#core";
 import {
-  customResourceDefinition,
   deployment,
   inClusterIPPool,
   namespace,
+  pod,
   secret,
   secretText,
   spectroCluster,
   type Deployment,
+  type Pod,
+  type SecretObject,
   type Spa,
 } from "#proto";
 import type { ClusterNames } from "#proto/render/names.ts";
 import type { JetDeps } from "../ports.ts";
-import { deploymentKeys } from "../providers.ts";
+import type { Trouble } from "../milestones.ts";
+import { podTrouble } from "../pods.ts";
+import { isSettled } from "../pivot/journal.ts";
+import { deploymentKeys, isAvailable, readInstalled } from "../providers.ts";
 import type { Observer } from "./observe.ts";
 import type { SpaSeen, WorkloadSeen } from "./seen.ts";
 
@@ -29,12 +34,12 @@ export async function readWorkload(
   if (!kubeconfig) return { kind: "none" };
   let store: OwnedStore | undefined;
   try {
-    return await within(deps, options.workloadTimeoutMs, signal, async (limit) => {
+    const seen = await within(deps, options.workloadTimeoutMs, signal, async (limit) => {
       store = await deps.workloads.connect(kubeconfig, signal);
       await store.get(namespace, { name: "kube-system" }, limit);
       const here = { namespace: names.namespace };
       const deployments = new Map<string, Deployment>();
-      for (const at of deploymentKeys(names.uid, options.images)) {
+      for (const at of deploymentKeys(names.uid, options.providers)) {
         const one = await optional(store.get(deployment, at, limit));
         if (one) deployments.set(`${at.namespace}/${at.name}`, one);
       }
@@ -43,10 +48,12 @@ export async function readWorkload(
       return {
         kind: "reachable" as const,
         store,
-        crds: (await store.list(customResourceDefinition, {}, limit)).items.length,
+        installed: await readInstalled(store, names.uid, limit),
         deployments,
         spectroCluster: await optional(store.get(spectroCluster, { ...here, name: names.cluster }, limit)),
         identity,
+        etcd:
+          side === "workload" && found.spec.controlPlane.etcd ? await etcdSecretsIn(store, names, limit) : [],
         kubeconfig:
           side === "workload"
             ? secretText(await store.get(secret, { ...here, name: names.kubeconfig }, limit), "value")
@@ -54,6 +61,11 @@ export async function readWorkload(
         childPools: side === "workload" ? (await store.list(inClusterIPPool, here, limit)).items : [],
       };
     });
+    if (side !== "gateway" || !isSettled(found.status?.pivot)) return seen;
+    const wanted = deploymentKeys(names.uid, options.providers);
+    const idle = wanted.filter((at) => !isAvailable(seen.deployments.get(`${at.namespace}/${at.name}`)));
+    if (idle.length > 0) return { ...seen, pods: await podsOf(deps, options, seen.store, idle, signal) };
+    return { ...seen, silent: await silence(deps, options, seen.store, signal) };
   } catch (error) {
     await (store as OwnedStore | undefined)?.close().catch(() => {});
     signal.throwIfAborted();
@@ -61,6 +73,56 @@ export async function readWorkload(
       kind: "unreachable",
       fault: Fault.from(error, `talking to the cluster's API for ${found.spec.clusterName}`),
     };
+  }
+}
+
+async function etcdSecretsIn(
+  store: OwnedStore,
+  names: ClusterNames,
+  limit: AbortSignal,
+): Promise<SecretObject[]> {
+  const found: SecretObject[] = [];
+  for (const name of [names.etcdCa, names.etcdClient]) {
+    const one = await store.get(secret, { namespace: names.namespace, name }, limit);
+    if (one) found.push(one);
+  }
+  return found;
+}
+
+/** What is wrong with the pods in these namespaces; who cannot tell has nothing to say. */
+async function podsOf(
+  deps: JetDeps,
+  { workloadTimeoutMs }: Observer["options"],
+  store: OwnedStore,
+  idle: readonly { readonly namespace: string }[],
+  signal: AbortSignal,
+): Promise<Trouble | undefined> {
+  try {
+    return await within(deps, workloadTimeoutMs, signal, async (limit) => {
+      const pods: Pod[] = [];
+      for (const namespace of new Set(idle.map((at) => at.namespace))) {
+        pods.push(...(await store.list(pod, { namespace }, limit)).items);
+      }
+      return podTrouble(pods);
+    });
+  } catch {
+    signal.throwIfAborted();
+    return undefined;
+  }
+}
+
+/** Whether the providers answer; a server that does not within its time has not. */
+async function silence(
+  deps: JetDeps,
+  { providers, workloadTimeoutMs }: Observer["options"],
+  store: OwnedStore,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  try {
+    return await within(deps, workloadTimeoutMs, signal, (limit) => providers.silent(store, limit));
+  } catch (error) {
+    signal.throwIfAborted();
+    return Fault.from(error, "asking the providers").message;
   }
 }
 

@@ -10,12 +10,15 @@ import {
   spa,
   type IPAddress,
   type IPAddressClaim,
+  type Ledger,
   type Spa,
 } from "#proto";
+import { machineStatuses } from "#proto/render/machines.ts";
 import { addressNeeds } from "#proto/render/addresses.ts";
 import { clusterNames, words } from "#proto/render/names.ts";
+import { ledgerOf, mergeLedgers } from "../ledger.ts";
 import { activeSide } from "../pivot/journal.ts";
-import type { InstallImages, JetDeps, JetOptions } from "../ports.ts";
+import type { ImageSource, JetDeps, JetOptions, ProviderSource } from "../ports.ts";
 import type { LeasedAddress } from "../render/cluster.ts";
 import { leaseNames } from "../render/lease.ts";
 import { type CloudMemory, askCloud, countStrays } from "./observe-cloud.ts";
@@ -25,19 +28,28 @@ import {
   type CredentialSeen,
   type NeedSeen,
   type LeaseSeen,
+  type WorkloadSeen,
+  placementsOf,
 } from "./seen.ts";
+import { readEndpoint, type EndpointMemory } from "./observe-endpoint.ts";
+import { readEtcd } from "./observe-etcd.ts";
+import { readImages } from "./observe-images.ts";
 import { readWorkload } from "./observe-workload.ts";
+import { resolvedEndpoint } from "./rendered.ts";
+import { readZones } from "./zones.ts";
 
 export interface Observer {
   readonly deps: JetDeps;
   readonly options: Required<Pick<JetOptions, "systemNamespace" | "workloadTimeoutMs">> & {
-    readonly images: InstallImages;
+    readonly providers: ProviderSource;
+    readonly imageSource: ImageSource;
   };
   readonly memory: CloudMemory;
+  readonly endpoints: EndpointMemory;
 }
 
 export async function observeSpa(
-  { deps, options, memory }: Observer,
+  { deps, options, memory, endpoints }: Observer,
   key: { readonly namespace?: string; readonly name: string },
   signal: AbortSignal,
 ): Promise<SpaSeen | undefined> {
@@ -67,6 +79,7 @@ export async function observeSpa(
     ),
   };
   const leaseClaims = await readLeaseClaims(store, names.uid);
+  const needs = await readNeeds(deps, found, leaseClaims);
   const workload = await readWorkload(
     deps,
     options,
@@ -76,8 +89,19 @@ export async function observeSpa(
     side,
     signal,
   );
+  const mirrored =
+    deleting && workload.kind !== "reachable" ? await deps.mirrors?.latest(names.uid) : undefined;
+  const ledger = ledgerSeen(found, gateway.objects, workload, mirrored?.objects ?? []);
+  const empty = gateway.objects.length === 0;
+  const zones = await readZones(
+    found,
+    store,
+    side === "gateway" && workload.kind === "reachable" ? workload.store : undefined,
+  );
   const toCount =
-    deleting && (side === "gateway" ? gateway.objects.length === 0 : workload.kind !== "reachable");
+    deleting &&
+    (found.status?.deletion?.way === "ByLedger" ||
+      (side === "gateway" ? empty : workload.kind !== "reachable"));
   return {
     spa: found,
     names,
@@ -88,14 +112,26 @@ export async function observeSpa(
       born || deleting
         ? { kind: "unasked" }
         : await askCloud(deps, memory, names.namespace, found, credential, signal),
-    needs: await readNeeds(deps, found, leaseClaims),
+    etcd: await readEtcd(store, options.systemNamespace, found, names, deps.clock.now()),
+    images: await readImages(store, options.systemNamespace, found, options.imageSource),
+    endpoint:
+      born || deleting
+        ? undefined
+        : await readEndpoint(deps, endpoints, found, resolvedEndpoint({ needs, spa: found }), signal),
+    needs,
+    ...(zones ? { zones } : {}),
     gateway,
     identity: await store.get(secret, { namespace: names.namespace, name: names.identity }),
     childPools: (await store.list(inClusterIPPool, { namespace: names.namespace })).items,
     kubeconfig,
     workload,
-    strays: toCount ? await countStrays(deps, found, names, credential, signal) : { kind: "unasked" },
+    ledger,
+    strays: toCount
+      ? await countStrays(deps, { found, names, credential, ledger, needs }, signal)
+      : { kind: "unasked" },
+    secrets: deleting && empty ? await secretNames(store, names.namespace) : [],
     leaseClaims,
+    ...(deps.mirrors ? { mirror: { about: await deps.mirrors.about(names.uid) } } : {}),
   };
 }
 
@@ -133,6 +169,31 @@ async function readObjects(store: ResourceStore, ns: string): Promise<Resource[]
     if (!claim.metadata.labels?.[words.stays]) objects.push(claim);
   }
   return objects;
+}
+
+/** What earlier rounds wrote down, and everything that this one sees of machines. */
+function ledgerSeen(
+  found: Spa,
+  objects: readonly Resource[],
+  workload: WorkloadSeen,
+  mirrored: readonly Resource[],
+): Ledger {
+  const told = workload.kind === "reachable" ? (workload.spectroCluster?.status?.machines ?? []) : [];
+  const machines = [
+    ...(found.status?.machines ?? []),
+    ...machineStatuses([...mirrored, ...objects]),
+    ...told,
+  ];
+  const seen = ledgerOf(
+    [...mirrored, ...objects],
+    machines,
+    placementsOf(found).map((p) => p.placement),
+  );
+  return mergeLedgers(found.status?.ledger, seen);
+}
+
+async function secretNames(store: ResourceStore, ns: string): Promise<string[]> {
+  return (await store.list(secret, { namespace: ns })).items.map((object) => object.metadata.name);
 }
 
 async function readLeaseClaims(store: ResourceStore, uid: string): Promise<IPAddressClaim[]> {

@@ -21,7 +21,7 @@ import {
 import { addressNeeds } from "#proto/render/addresses.ts";
 import { clusterNames, words } from "#proto/render/names.ts";
 import { machineTemplate } from "#proto/render/machine-template.ts";
-import { deploymentKeys, defaultImages } from "../providers.ts";
+import { deploymentKeys, defaultImages, plainProviders } from "../providers.ts";
 import { leaseNames } from "../render/lease.ts";
 import { wish } from "../testing/world.ts";
 import type { PivotJournal } from "../pivot/journal.ts";
@@ -34,7 +34,8 @@ import type { SpaAction } from "./action.ts";
 const spec = wish();
 const ns = "cluster-u1";
 const now = Date.UTC(2026, 0, 1);
-const options = { images: defaultImages, crds: 1, now };
+const providers = plainProviders(defaultImages);
+const options = { providers, digest: () => "d", now };
 
 function thing<R extends Resource>(kind: Kind<R>, name: string, more: object = {}): R {
   const { metadata, ...rest } = more as { metadata?: object };
@@ -93,7 +94,9 @@ const fresh: SpaSeen = {
   childPools: [],
   kubeconfig: { made: undefined, kept: undefined },
   workload: { kind: "none" },
+  ledger: { vms: [], places: [] },
   strays: { kind: "unasked" },
+  secrets: [],
   leaseClaims: [],
 };
 
@@ -129,7 +132,7 @@ const kept: SpaSeen = { ...initialized, kubeconfig: { made: "K", kept: "K" } };
 
 const running = (available: number): ReadonlyMap<string, Deployment> =>
   new Map(
-    deploymentKeys("u1", defaultImages).map((at) => [
+    deploymentKeys("u1", providers).map((at) => [
       `${at.namespace}/${at.name}`,
       thing(deployment, at.name, { status: { availableReplicas: available } }) as Deployment,
     ]),
@@ -138,7 +141,7 @@ function reachable(change: Partial<Extract<WorkloadSeen, { kind: "reachable" }>>
   return {
     kind: "reachable",
     store: undefined as unknown as OwnedStore,
-    crds: 1,
+    installed: { digest: "d" },
     deployments: running(1),
     spectroCluster: undefined,
     identity: undefined,
@@ -202,6 +205,8 @@ function actionText(action: SpaAction): string {
       return `delete ${action.kind.kind}`;
     case "pivot":
       return `pivot ${action.direction}`;
+    case "destroy":
+      return `destroy ${action.vms.map((vm) => vm.name).join(" ")}`;
     default:
       return action.do;
   }
@@ -213,7 +218,12 @@ function told(plan: SpaPlan): string {
   );
   const actions = plan.actions.map(actionText);
   const short = actions.length > 3 ? [`${actions[0]} ×${actions.length}`] : actions;
-  return `${plan.state}; at ${open?.[0] ?? "-"}; ${short.join(", ") || "-"}${plan.trouble ? `; ${plan.trouble.code}` : ""}`;
+  return `${plan.state}; at ${open?.[0] ?? "-"}; ${short.join(", ") || "-"}${plan.trouble ? `; ${plan.trouble.code}` : ""}${ledgerText(plan)}`;
+}
+
+function ledgerText({ deletion, actions }: SpaPlan): string {
+  const left = actions.flatMap((action) => (action.do === "say deleted" ? action.left : []));
+  return `${deletion?.way === "ByLedger" ? "; by ledger" : ""}${left.length > 0 ? `; left ${left.join()}` : ""}`;
 }
 
 const unavailable = { kind: "failed" as const, fault: new Fault("Unavailable", "no route") };
@@ -292,7 +302,7 @@ describe("planCluster", () => {
     ],
     [
       "an API that answers",
-      { ...kept, workload: reachable({ deployments: new Map(), crds: 0 }) },
+      { ...kept, workload: reachable({ deployments: new Map(), installed: undefined }) },
       "Provisioning; at ImagePullSecretPropagationDone; install, deliver",
     ],
     [
@@ -395,7 +405,7 @@ describe("planDeletion", () => {
   }));
   const counted = (...names: string[]) => ({
     kind: "counted" as const,
-    vms: names.map((name) => ({ name, biosUUID: name, moref: name })),
+    vms: names.map((name) => ({ name, biosUUID: name, moref: name, role: "control-plane" as const })),
   });
   const bare: SpaSeen = { ...down(fresh), needs: [], strays: counted() };
   const orphan = (seen: SpaSeen): SpaSeen => ({ ...seen, spa: spaWith({}, { deletePolicy: "Orphan" }) });
@@ -411,7 +421,37 @@ describe("planDeletion", () => {
   const back = {
     milestones: [{ key: "ManagementReturned", title: "", state: "InProgress" as const, attempt: 1 }],
   };
-  const was = { machines: [{ name: "m", role: "control-plane" as const, biosUUID: "b", phase: "Running" }] };
+  const made = { vms: [{ name: "m", biosUUID: "b", controlPlane: true }], places: [] };
+
+  const minutesAgo = (minutes: number) => new Date(now - minutes * 60_000).toISOString();
+  const gone: SpaStatus = { pivot: journal("ToWorkload", "Done") };
+  const missing = { kind: "missing" as const, message: "none" };
+  const lease = thing(ipAddressClaim, "u1-lease-0") as IPAddressClaim;
+  const worker = { name: "w", biosUUID: "w", moref: "w", role: "worker" as const };
+  const silent = down({
+    ...complete,
+    spa: spaWith(gone),
+    ledger: made,
+    workload: { kind: "unreachable", fault: unavailable.fault },
+    strays: counted("m"),
+    needs: [],
+  });
+  const byLedger = (
+    change: Partial<SpaSeen>,
+    memory: object = {},
+    deletePolicy: "Force" | "Graceful" = "Graceful",
+  ): SpaSeen => ({
+    ...silent,
+    ...change,
+    spa: spaWith({ ...gone, deletion: { way: "ByLedger", ...memory } }, { deletePolicy }),
+  });
+  const lackingProvider: SpaSeen = {
+    ...complete,
+    workload: {
+      ...(complete.workload as Extract<WorkloadSeen, { kind: "reachable" }>),
+      deployments: new Map(),
+    },
+  };
 
   const table: readonly (readonly [string, SpaSeen, string])[] = [
     ["a cluster on the gateway", down(written), "Deleting; at WorkerNodeDeletionDone; wake, delete Cluster"],
@@ -433,24 +473,33 @@ describe("planDeletion", () => {
     [
       "VMs that outlived it",
       { ...bare, strays: counted("vm-1") },
-      "Deleting; at ControlPlaneNodeDeletionDone; destroy strays",
+      "Deleting; at ControlPlaneNodeDeletionDone; destroy vm-1",
     ],
     [
       "a vCenter that does not answer, after machines",
-      { ...bare, spa: spaWith(was), strays: unavailable },
+      { ...bare, ledger: made, strays: unavailable },
       "Deleting; at ControlPlaneNodeDeletionDone; -; Unavailable",
     ],
     [
       "a vCenter that does not answer, without any machine ever",
       { ...bare, strays: unavailable },
-      "Deleting; at ResourcesReleased; delete Secret ×5",
+      "Deleting; at ResourcesReleased; delete Secret ×4",
+    ],
+    [
+      "leases, before the proof is written down",
+      { ...bare, leaseClaims: [lease] },
+      "Deleting; at ResourcesReleased; -",
     ],
     [
       "leases",
-      { ...bare, leaseClaims: [thing(ipAddressClaim, "u1-lease-0") as IPAddressClaim] },
+      {
+        ...bare,
+        spa: spaWith({ deletion: { way: "Graceful", provedAt: minutesAgo(0) } }),
+        leaseClaims: [thing(ipAddressClaim, "u1-lease-0") as IPAddressClaim],
+      },
       "Deleting; at ResourcesReleased; delete IPAddressClaim",
     ],
-    ["nothing", bare, "Deleting; at ResourcesReleased; delete Secret ×5"],
+    ["nothing", bare, "Deleting; at ResourcesReleased; delete Secret ×4"],
     [
       "a hand-over that is not decided",
       down({ ...installed, spa: spaWith({ pivot: journal("ToWorkload", "Create") }) }),
@@ -476,15 +525,92 @@ describe("planDeletion", () => {
       "Deleting; at ManagementReturned; -; WorkloadUnreachable",
     ],
     [
-      "a silent cluster whose VMs are all gone",
+      "a silent cluster whose VMs are all gone: the decision first",
+      { ...silent, strays: counted() },
+      "Deleting; at ManagementReturned; -; by ledger",
+    ],
+    [
+      "a cluster that has been silent for too long",
+      { ...silent, spa: spaWith({ ...gone, deletion: { way: "Graceful", apiSilentSince: minutesAgo(15) } }) },
+      "Deleting; at ManagementReturned; -; by ledger",
+    ],
+    [
+      "a silent cluster, forced",
+      { ...silent, spa: spaWith(gone, { deletePolicy: "Force" }) },
+      "Deleting; at ManagementReturned; -; by ledger",
+    ],
+    [
+      "an answering cluster, forced",
+      down({ ...complete, spa: spaWith({ ...gone, ...back }, { deletePolicy: "Force" }) }),
+      "Deleting; at ManagementReturned; pivot ToGateway",
+    ],
+    [
+      "forced, and something in the way",
+      down({ ...written, credential: missing, spa: spaWith({}, { deletePolicy: "Force" }) }),
+      "Deleting; at WorkerNodeDeletionDone; -; by ledger",
+    ],
+    [
+      "by ledger, with objects awake on the gateway",
+      byLedger({ ...written, strays: counted("m") }),
+      "Deleting; at ManagementReturned; fence; by ledger",
+    ],
+    [
+      "by ledger: control planes before workers",
+      byLedger({ strays: { ...counted(), vms: [...counted("m").vms, worker] } }),
+      "Deleting; at ManagementReturned; destroy m; by ledger",
+    ],
+    [
+      "by ledger: workers",
+      byLedger({ strays: { ...counted(), vms: [worker] } }),
+      "Deleting; at WorkerNodeDeletionDone; destroy w; by ledger",
+    ],
+    [
+      "by ledger: objects, when no VM is left",
+      byLedger({ ...written, identity: undefined, gateway: paused("False").gateway, strays: counted() }),
+      "Deleting; at ControlPlaneNodeDeletionDone; forget objects; by ledger",
+    ],
+    [
+      "by ledger: a second look",
+      byLedger({ strays: counted() }),
+      "Deleting; at ControlPlaneNodeDeletionDone; -; by ledger",
+    ],
+    [
+      "by ledger: the end",
+      byLedger({ strays: counted() }, { emptySince: minutesAgo(1) }),
+      "Deleting; at ResourcesReleased; delete Secret ×4; by ledger",
+    ],
+    [
+      "by ledger, without vCenter",
+      byLedger({ strays: unavailable }, { cloudSilentSince: minutesAgo(15) }),
+      "Deleting; at ManagementReturned; -; Unavailable; by ledger",
+    ],
+    [
+      "by ledger, without vCenter, forced: not yet",
+      byLedger({ strays: unavailable }, { cloudSilentSince: minutesAgo(14) }, "Force"),
+      "Deleting; at ManagementReturned; -; Unavailable; by ledger",
+    ],
+    [
+      "by ledger, without vCenter, forced: the end, with the addresses left leased",
+      byLedger({ strays: unavailable, leaseClaims: [lease] }, { cloudSilentSince: minutesAgo(15) }, "Force"),
+      "Deleting; at ResourcesReleased; delete Secret, say deleted, remove finalizer; by ledger; left m (b)",
+    ],
+    [
+      "without a provider in the cluster: it is put back",
+      down({ ...lackingProvider, spa: spaWith({ ...gone, ...back }) }),
+      "Deleting; at ManagementReturned; install, pivot ToGateway",
+    ],
+    [
+      "a deletion that somebody pauses",
       down({
-        ...complete,
-        spa: spaWith({ ...was, pivot: journal("ToWorkload", "Done") }),
-        workload: { kind: "unreachable", fault: unavailable.fault },
-        strays: counted(),
-        needs: [],
+        ...written,
+        gateway: { objects: deletingCluster.map((o) => ({ ...o, spec: { paused: true } })) },
       }),
-      "Deleting; at ResourcesReleased; delete Secret ×5",
+      "Deleting; at ControlPlaneNodeDeletionDone; wake",
+    ],
+    [
+      "a deletion whose credential somebody took",
+      down({ ...written, identity: undefined, gateway: { objects: deletingCluster } }),
+      "Deleting; at ControlPlaneNodeDeletionDone; apply Secret",
     ],
     [
       "a cluster that came back",
@@ -505,10 +631,10 @@ describe("planDeletion", () => {
     [
       "an orphan whose leases lie in its namespace",
       { ...orphan(bare), leaseClaims: [thing(ipAddressClaim, "c1-lease-0") as IPAddressClaim] },
-      "Deleting; at ResourcesReleased; delete Secret ×4",
+      "Deleting; at ResourcesReleased; delete Secret, say deleted, remove finalizer",
     ],
   ];
   it.each(table)("%s", (_what, seen, expected) => {
-    expect(told(planDeletion(seen))).toBe(expected);
+    expect(told(planDeletion(seen, { ...options, deadAfterMs: 900_000 }))).toBe(expected);
   });
 });

@@ -8,8 +8,10 @@
 //   L2. The four kinds are written before the Cluster, which comes last: Cluster API then finds all it refers to at its first look,
 //       and not at its next pass 30 s later.
 //   L3. Once a cluster has objects, its wish is not judged again: what exists is Cluster API's to drive.
+//   L4. A pivot under way is seen through: what led to it is not judged again, so that it says itself what a silent side means.
 import type { ConditionDraft } from "#core";
-import type { ClusterState, MachineStatus } from "#proto";
+import type { ClusterState, DeletionMemory, MachineStatus } from "#proto";
+import { isSettled } from "../pivot/journal.ts";
 import { milestoneKeys, type MilestoneKey, type Standing, type Trouble } from "../milestones.ts";
 import type { Resolved } from "../render/cluster.ts";
 import type { SpaSeen } from "./seen.ts";
@@ -17,8 +19,17 @@ import type { SpaAction } from "./action.ts";
 import type { PlanOptions, Stage } from "./stage.ts";
 import { validate, reserve, image } from "./stages/ready.ts";
 import { infrastructure, firstNode, kubeconfig } from "./stages/build.ts";
-import { install, pivot, deliver, controlPlaneNodes, workerNodes } from "./stages/handover.ts";
-import { gatewayUpkeep, upkeepActions, healthCondition, machinesSeen } from "./upkeep.ts";
+import { install, zones, pivot, deliver, controlPlaneNodes, workerNodes } from "./stages/handover.ts";
+import { adoptionSettled } from "./held.ts";
+import { mirrorActions } from "../mirror/due.ts";
+import {
+  gatewayUpkeep,
+  heardCommand,
+  installUpkeep,
+  upkeepActions,
+  healthCondition,
+  machinesSeen,
+} from "./upkeep.ts";
 import { resolvedEndpoint, templateSeen } from "./rendered.ts";
 
 export interface SpaPlan {
@@ -32,6 +43,8 @@ export interface SpaPlan {
   readonly machines?: readonly MachineStatus[] | undefined;
   readonly endpoint?: Resolved["endpoint"] | undefined;
   readonly template?: string | undefined;
+  /** What a deletion must remember. */
+  readonly deletion?: DeletionMemory;
   /** When to look again if nothing wakes us. "busy": nothing here will; "watched": the gateway's watches do; "steady": all is well. */
   readonly pace: "busy" | "watched" | "steady";
 }
@@ -49,11 +62,21 @@ const parts: readonly Part[] = [
   { milestone: "BootstrappingDone", look: firstNode },
   { milestone: "KubeConfigReady", look: kubeconfig },
   { milestone: "ImagePullSecretPropagationDone", look: install },
+  { milestone: "ImagePullSecretPropagationDone", look: zones },
   { milestone: "PivotCompleted", look: pivot },
   { milestone: "PivotCompleted", look: deliver },
   { milestone: "ControlPlaneNodeAdditionDone", look: controlPlaneNodes },
   { milestone: "WorkerNodeAdditionDone", look: workerNodes },
 ];
+
+const beforePivot: ReadonlySet<MilestoneKey> = new Set(
+  parts
+    .slice(
+      0,
+      parts.findIndex((part) => part.milestone === "PivotCompleted"),
+    )
+    .map((part) => part.milestone),
+);
 
 /** The way up: from a wish to a running cluster. */
 export function planCluster(seen: SpaSeen, options: PlanOptions): SpaPlan {
@@ -63,8 +86,13 @@ export function planCluster(seen: SpaSeen, options: PlanOptions): SpaPlan {
   const actions: SpaAction[] = [];
   let open: (Stage & { kind: "open" }) | undefined;
   let at: MilestoneKey | undefined;
+  const passed = isSettled(seen.spa.status?.pivot) ? new Set<MilestoneKey>() : beforePivot; // L4
   for (const { milestone, look } of parts) {
     if (open) break;
+    if (passed.has(milestone)) {
+      standings[milestone] = { state: "Done" };
+      continue;
+    }
     at = milestone;
     const stage = look(seen, options);
     conditions.push(...(stage.conditions ?? []));
@@ -83,7 +111,12 @@ export function planCluster(seen: SpaSeen, options: PlanOptions): SpaPlan {
   }
   for (const key of milestoneKeys) standings[key] ??= unseen(seen, key);
   const reserved = standings.CloudInfrastructureReady?.state === "Done";
-  const upkeep = [...gatewayUpkeep(seen), ...(reserved ? upkeepActions(seen) : [])];
+  const upkeep = [
+    ...heardCommand(seen),
+    ...gatewayUpkeep(seen),
+    ...(reserved ? upkeepActions(seen) : []),
+    ...mirrorActions(seen, options.now),
+  ];
   const onGateway =
     at === "ImageResolutionDone" || at === "CloudInfrastructureReady" || at === "BootstrappingDone";
   return {
@@ -91,8 +124,9 @@ export function planCluster(seen: SpaSeen, options: PlanOptions): SpaPlan {
       ...(seen.spa.metadata.finalizers?.length ? [] : [{ do: "add finalizer" as const }]),
       ...upkeep,
       ...actions,
+      ...installUpkeep(seen, options),
     ],
-    conditions: [...conditions, ...healthCondition(seen, options.now)],
+    conditions: [...conditions, ...healthCondition(seen, options.now), ...adoptionSettled(seen)],
     standings,
     state: stateOf(seen, open),
     trouble: open?.trouble,

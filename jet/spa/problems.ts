@@ -2,13 +2,14 @@
 import type { Problem } from "#core";
 import type { SpaSpec } from "#proto";
 import { controlPlanePlacement, parentOf, poolText } from "#proto/render/addresses.ts";
-import { placementsOf, type NeedSeen } from "./seen.ts";
+import { placementsOf, type EndpointSeen, type NeedSeen } from "./seen.ts";
 
 export function specProblems(spec: SpaSpec): Problem[] {
   return [
     ...addressProblems(spec),
     ...endpointProblems(spec),
     ...poolNameProblems(spec),
+    ...domainProblems(spec),
     ...networkProblems(spec),
   ];
 }
@@ -42,6 +43,23 @@ function poolNameProblems(spec: SpaSpec): Problem[] {
   );
 }
 
+function domainProblems({ controlPlane: { failureDomains = [] } }: SpaSpec): Problem[] {
+  const field = (at: number) => `controlPlane.failureDomains[${at}]`;
+  const names = failureDomains.map(({ name }) => name);
+  const ways = new Set(failureDomains.map(({ placement }) => placement.staticIp));
+  return [
+    ...names.flatMap((name, at) =>
+      names.indexOf(name) < at
+        ? [{ field: `${field(at)}.name`, message: `"${name}" is the name of another failure domain` }]
+        : [],
+    ),
+    // CAPV lays a domain's network over the template's: a pool can be exchanged there, not taken away.
+    ...(ways.size > 1
+      ? [{ field: "controlPlane.failureDomains", message: "static addresses in all of them, or in none" }]
+      : []),
+  ];
+}
+
 const cidr = /^[0-9a-fA-F.:]+\/\d{1,3}$/;
 
 function networkProblems({ network }: SpaSpec): Problem[] {
@@ -69,7 +87,7 @@ export function roomProblems(needs: readonly NeedSeen[]): Problem[] {
         },
       ];
     const missing = leases.filter((lease) => !lease.claim).length;
-    if (missing <= room.free) return [];
+    if (missing === 0 || missing <= room.free) return [];
     const spare = need.count - need.nodes;
     return [
       {
@@ -80,6 +98,22 @@ export function roomProblems(needs: readonly NeedSeen[]): Problem[] {
       },
     ];
   });
+}
+
+/** An address for the API that somebody has already; asked for by name, or leased from the pool. */
+export function endpointTaken(spec: SpaSpec, seen: EndpointSeen | undefined): Problem[] {
+  if (!seen) return [];
+  const asked = spec.network.endpoint.host !== undefined;
+  const field = asked ? "network.endpoint.host" : "placement.ipPoolRef";
+  const remedy = asked ? "choose another address" : "take it out of the pool, and create the cluster anew";
+  const { host, port, takenBy, answers } = seen;
+  if (takenBy !== undefined) {
+    return [{ field, message: `${host} is the address of cluster "${takenBy}" already; ${remedy}` }];
+  }
+  if (!answers) return [];
+  return [
+    { field, message: `somebody answers at ${host}:${port} already; ${remedy}, or end what answers there` },
+  ];
 }
 
 /** "placement.datacenter: ...; placement.ipPoolRef: ..." */

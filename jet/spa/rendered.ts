@@ -21,6 +21,8 @@ import {
   type Resolved,
 } from "../render/cluster.ts";
 import { controlPlane } from "../render/control-plane.ts";
+import { etcdSecrets, type EtcdSecret } from "../render/etcd.ts";
+import { zoneObjects } from "#proto/render/zones.ts";
 import { objectsOf, renderedTemplate, type NeedSeen, type SpaSeen } from "./seen.ts";
 import { isBorn } from "./stage.ts";
 
@@ -36,8 +38,8 @@ export function renderAll(seen: SpaSeen): Wanted[] {
   const endpoint = resolvedEndpoint(seen);
   const template = templateSeen(seen);
   const identity = identityOf(seen);
-  if (!endpoint || !template || !identity) return [];
-  const resolved: Resolved = { endpoint, template };
+  if (!endpoint || !template || !identity || (seen.etcd && !seen.etcd.access)) return [];
+  const resolved: Resolved = { endpoint, template, mirror: seen.images?.source.mirror };
   const machine = machineTemplate(
     vsphereMachineTemplate,
     spec,
@@ -52,9 +54,11 @@ export function renderAll(seen: SpaSeen): Wanted[] {
   return [
     { kind: secret, object: identity },
     ...childPools(seen).map((object) => ({ kind: inClusterIPPool, object })),
+    ...etcdSecretsOf(seen).map((object) => ({ kind: secret, object })),
     { kind: vsphereMachineTemplate, object: machine },
     { kind: kubeadmControlPlane, object: controlPlane(spec, resolved, machine.metadata.name, 1) },
     { kind: vsphereCluster, object: vsphereClusterObject(spec, resolved) },
+    ...zoneObjects(spec), // after the VSphereCluster, whose credential they are looked up with
     { kind: cluster, object: clusterObject(spec, resolved) },
   ];
 }
@@ -69,11 +73,23 @@ export function identityOf(seen: Pick<SpaSeen, "credential" | "spa">) {
   });
 }
 
+/** The Secrets of an external etcd, from the gateway's Secret as it is now; none where there is nothing to write. */
+export function etcdSecretsOf({ etcd, spa }: Pick<SpaSeen, "etcd" | "spa">): EtcdSecret[] {
+  return etcd?.access ? etcdSecrets(spa.spec, etcd.access) : [];
+}
+
 /** The cluster's own pools, from the leased addresses. */
 export function childPools(
   seen: Pick<SpaSeen, "needs" | "spa">,
 ): (Draft<Resource> & { readonly metadata: { readonly name?: string } })[] {
-  return seen.needs.map((need) => childPool(seen.spa.spec, need.need.child, poolAddresses(need)));
+  return seen.needs.map((need) =>
+    childPool(
+      seen.spa.spec,
+      need.need.child,
+      poolAddresses(need),
+      need.need.vip ? need.leases[0]?.address : undefined,
+    ),
+  );
 }
 
 function poolAddresses({ need, leases }: NeedSeen): LeasedAddress[] {

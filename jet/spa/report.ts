@@ -18,9 +18,9 @@ import {
   type Standing,
   type Trouble,
 } from "../milestones.ts";
-import { activeSide, isSettled, type PivotJournal } from "../pivot/journal.ts";
+import { activeSide, isSettled, ways, type PivotJournal } from "../pivot/journal.ts";
 import type { JetDeps } from "../ports.ts";
-import { Waiting } from "./actor.ts";
+import { Hindered, Waiting } from "./actor.ts";
 import type { SpaSeen } from "./seen.ts";
 import type { SpaPlan } from "./plan.ts";
 
@@ -32,7 +32,10 @@ export interface ReportDeps {
 
 /** What an action threw, as a trouble; a wait that ends by itself is none. */
 export function troubleOf(failure: Fault): Trouble | undefined {
-  if (!(failure instanceof Waiting)) return { code: failure.code, message: failure.message };
+  if (!(failure instanceof Waiting)) {
+    const object = failure instanceof Hindered ? failure.object : undefined;
+    return { code: failure.code, message: failure.message, ...(object ? { object } : {}) };
+  }
   if (!failure.blocked) return undefined;
   return { code: failure.reason, message: failure.message, object: failure.object, blocked: true };
 }
@@ -77,8 +80,8 @@ export function conditionsAfter(
   if (!failure || plan.standings === "kept") return plan.conditions;
   const open = Object.entries(plan.standings).find(([, standing]) => standing.state === "InProgress")?.[0];
   const reason = failure instanceof Waiting ? failure.reason : failure.code;
-  const message =
-    failure instanceof Waiting && failure.object ? `${failure.object}: ${failure.message}` : failure.message;
+  const object = failure instanceof Waiting || failure instanceof Hindered ? failure.object : undefined;
+  const message = object ? `${object}: ${failure.message}` : failure.message;
   const said = seen.deleting
     ? {
         type: "DeletionBlocked",
@@ -130,6 +133,8 @@ export function statusAfter(
     observedGeneration: seen.spa.metadata.generation,
     observedCounter: seen.spa.spec.counter,
     ...(machines ? { machines: [...machines] } : {}),
+    ...(seen.ledger.vms.length > 0 ? { ledger: seen.ledger } : {}),
+    ...(plan.deletion ? { deletion: plan.deletion } : {}),
     ...(endpoint ? { endpoint } : {}),
     ...(template ? { template } : {}),
     ...(told ? { agent: told } : {}),
@@ -142,8 +147,7 @@ function withTrouble(
   { lastError: _, ...journal }: PivotJournal,
   milestones: readonly Milestone[],
 ): PivotJournal {
-  const key = journal.direction === "ToWorkload" ? "PivotCompleted" : "ManagementReturned";
-  const milestone = milestones.find((m) => m.key === key);
+  const milestone = milestones.find((m) => m.key === ways[journal.direction].milestone);
   if (!milestone?.lastError || isSettled(journal)) return journal;
   return { ...journal, attempts: Math.max(milestone.attempt, 1), lastError: milestone.lastError.message };
 }
@@ -170,6 +174,14 @@ export function eventsBetween(before: SpaStatus | undefined, after: SpaStatus): 
         ...(kind && name ? { involvedObject: { kind, name } } : {}),
       });
     }
+  }
+  const { deletion } = after;
+  if (deletion?.way === "ByLedger" && before?.deletion?.way !== "ByLedger") {
+    events.push({
+      severity: "Warn",
+      reason: "DeletionByLedger",
+      message: `going on by the ledger of what was made: ${deletion.why ?? ""}`,
+    });
   }
   if (after.state && after.state !== before?.state) {
     events.push({

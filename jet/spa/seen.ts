@@ -5,14 +5,19 @@ import {
   vsphereMachineTemplate,
   type Deployment,
   type IPAddressClaim,
+  type Ledger,
   type SecretObject,
   type Spa,
   type SpectroCluster,
 } from "#proto";
-import type { AddressNeed } from "#proto/render/addresses.ts";
+import { controlPlanePlacements, type AddressNeed } from "#proto/render/addresses.ts";
 import type { ClusterNames } from "#proto/render/names.ts";
-import type { PlacementAt, VmFacts } from "../ports.ts";
+import type { Role } from "../ledger.ts";
+import type { AboutMirror, ImageSource, PlacementAt, VmFacts } from "../ports.ts";
+import type { Trouble } from "../milestones.ts";
+import type { Installed } from "../providers.ts";
 import type { LeasedAddress } from "../render/cluster.ts";
+import type { EtcdAccess } from "../render/etcd.ts";
 import type { LeaseName } from "../render/lease.ts";
 
 export type CredentialSeen =
@@ -35,6 +40,31 @@ export type CloudSeen =
       /** The server's certificate, where the cloud could tell. */
       readonly thumbprint?: string | undefined;
     };
+
+/** The address that the cluster's API shall have. */
+export interface EndpointSeen {
+  readonly host: string;
+  readonly port: number;
+  /** Another cluster of this gateway. */
+  readonly takenBy?: string | undefined;
+  /** Somebody answers there, and it is not this cluster. */
+  readonly answers: boolean;
+}
+
+/** Where images come from, and what is wrong with the wish for it. */
+export interface ImagesSeen {
+  readonly source: ImageSource;
+  readonly problems: readonly Problem[];
+}
+
+/** The way to a wished external etcd. */
+export interface EtcdSeen {
+  /** Absent: something is wrong with the Secret that the wish names. */
+  readonly access?: EtcdAccess | undefined;
+  readonly problems: readonly Problem[];
+  /** The Secrets for Cluster API that are on the gateway already. */
+  readonly made: readonly SecretObject[];
+}
 
 export interface LeaseSeen {
   readonly at: LeaseName;
@@ -60,14 +90,25 @@ export type WorkloadSeen =
   | {
       readonly kind: "reachable";
       readonly store: OwnedStore;
-      readonly crds: number;
+      readonly installed: Installed | undefined;
+      /** What the pods say where a Deployment is not available; only looked for before a pivot. */
+      readonly pods?: Trouble | undefined;
+      /** What does not answer there although it runs; only looked for before a pivot. */
+      readonly silent?: string | undefined;
       readonly deployments: ReadonlyMap<string, Deployment>;
       readonly spectroCluster: SpectroCluster | undefined;
       /** Only looked at where the workload cluster owns its objects. */
       readonly identity: SecretObject | undefined;
+      /** Those of an external etcd; looked at where the identity is. */
+      readonly etcd?: readonly SecretObject[];
       readonly kubeconfig: string | undefined;
       readonly childPools: readonly Resource[];
     };
+
+/** A VM of the cluster, and what it is to it. */
+export interface Stray extends VmFacts {
+  readonly role: Role;
+}
 
 export interface SpaSeen {
   readonly spa: Spa;
@@ -77,6 +118,13 @@ export interface SpaSeen {
   readonly side: "gateway" | "workload" | "none";
   readonly credential: CredentialSeen;
   readonly cloud: CloudSeen;
+  /** Undefined where etcd runs on the control plane. */
+  readonly etcd?: EtcdSeen | undefined;
+  readonly images?: ImagesSeen;
+  /** Only looked at before the cluster has objects. */
+  readonly endpoint?: EndpointSeen | undefined;
+  /** Its failure domains and deployment zones, on each side; only looked at where it has several places. */
+  readonly zones?: { readonly gateway: readonly Resource[]; readonly workload: readonly Resource[] };
   readonly needs: readonly NeedSeen[];
   readonly gateway: Side;
   readonly identity: SecretObject | undefined;
@@ -84,11 +132,17 @@ export interface SpaSeen {
   /** The kubeconfig as Cluster API wrote it on the gateway, and our copy of it that outlasts the pivot. */
   readonly kubeconfig: { readonly made: string | undefined; readonly kept: string | undefined };
   readonly workload: WorkloadSeen;
-  /** VMs that should be gone; only looked for at the end of a deletion, or where the cluster's API is dead. */
+  /** What was ever made for the cluster, as far as anybody wrote it down. */
+  readonly ledger: Ledger;
+  /** VMs of the cluster that should be gone; only looked for at the end of a deletion, or where the cluster cannot be asked. */
   readonly strays:
     | { readonly kind: "unasked" }
     | { readonly kind: "failed"; readonly fault: Fault }
-    | { readonly kind: "counted"; readonly vms: readonly VmFacts[] };
+    | { readonly kind: "counted"; readonly vms: readonly Stray[] };
+  /** Names of the Secrets in the cluster's namespace on the gateway; only looked for at the end of a deletion. */
+  readonly secrets: readonly string[];
+  /** The copy of the cluster that is kept beside the store; absent where none are kept. */
+  readonly mirror?: { readonly about: AboutMirror | undefined } | undefined;
   /** Claims and addresses still leased, found by label; includes those of an earlier, larger wish. */
   readonly leaseClaims: readonly IPAddressClaim[];
 }
@@ -100,9 +154,7 @@ export const keptKubeconfigName = "pcg-workload-kubeconfig";
 export function placementsOf({ spec }: Pick<Spa, "spec">): PlacementAt[] {
   return [
     { field: "placement", placement: spec.placement },
-    ...(spec.controlPlane.placement
-      ? [{ field: "controlPlane.placement", placement: spec.controlPlane.placement }]
-      : []),
+    ...controlPlanePlacements(spec).filter(({ field }) => field !== "placement"),
     ...spec.workerPools.flatMap((pool, at) =>
       pool.placement ? [{ field: `workerPools[${at}].placement`, placement: pool.placement }] : [],
     ),

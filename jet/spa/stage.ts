@@ -2,15 +2,15 @@
 import type { ConditionDraft } from "#core";
 import { cluster } from "#proto";
 import type { MilestoneKey, Standing, Trouble } from "../milestones.ts";
-import type { InstallImages } from "../ports.ts";
+import type { ImageSource, ProviderSource } from "../ports.ts";
 import { objectsOf, type SpaSeen } from "./seen.ts";
 import type { SpaAction } from "./action.ts";
 import { resolvedEndpoint } from "./rendered.ts";
 
 export interface PlanOptions {
-  readonly images: InstallImages;
-  /** How many CRDs a workload cluster must have. */
-  readonly crds: number;
+  readonly providers: Pick<ProviderSource, "deployments">;
+  /** Of what must be installed in a workload cluster, with images from there. */
+  readonly digest: (images: ImageSource) => string;
   /** Milliseconds since 1970. */
   readonly now: number;
 }

@@ -1,20 +1,38 @@
 // What follows the wish and the world without being a milestone.
 import type { ConditionDraft } from "#core";
-import { inClusterIPPool, secret, type MachineStatus } from "#proto";
+import { inClusterIPPool, secret, type MachineStatus, type SecretObject, type SpectroCluster } from "#proto";
 import { machineStatuses } from "#proto/render/machines.ts";
 import { includes } from "#proto/render/shape.ts";
+import { commandOf } from "../pivot/command.ts";
 import { isSettled } from "../pivot/journal.ts";
 import type { SpaSeen } from "./seen.ts";
 import { type SpaAction, apply, keep } from "./action.ts";
-import { identityOf, childPools } from "./rendered.ts";
-import { condition } from "./stage.ts";
+import { identityOf, childPools, etcdSecretsOf } from "./rendered.ts";
+import { condition, type PlanOptions } from "./stage.ts";
 
-/** A corrected password reaches a cluster that is not moving. */
+/** A corrected password, and a renewed certificate for etcd, reach a cluster that is not moving. */
 export function gatewayUpkeep(seen: SpaSeen): SpaAction[] {
-  const identity = identityOf(seen);
   const owns = seen.side === "gateway" && isSettled(seen.spa.status?.pivot); // L1
-  if (!owns || !identity || !seen.identity || includes(seen.identity, { data: identity.data })) return [];
-  return [apply(secret, identity, true)];
+  if (!owns) return [];
+  const identity = identityOf(seen);
+  const stale = identity && seen.identity && !includes(seen.identity, { data: identity.data });
+  return [
+    ...(stale ? [apply(secret, identity, true)] : []),
+    ...staleEtcd(seen, seen.etcd?.made ?? []).map((object) => apply(secret, object, true)),
+  ];
+}
+
+/** The Secrets of an external etcd that are there and say something else. Machines get what is in them when they are made. */
+function staleEtcd(seen: SpaSeen, have: readonly SecretObject[]) {
+  return etcdSecretsOf(seen).filter((wanted) =>
+    have.some((one) => one.metadata.name === wanted.metadata.name && !includes(one.data, wanted.data)),
+  );
+}
+
+/** A person's word to the pivot, heard once. "rollback" holds for as long as it stands: the pivot's stage heeds it. */
+export function heardCommand(seen: SpaSeen): SpaAction[] {
+  const said = commandOf(seen.spa);
+  return said === "resume" || said === "resume-without-source" ? [{ do: "resume pivot" }] : [];
 }
 
 /** Things that follow the wish without being a milestone: a changed password, a larger pool. */
@@ -27,12 +45,28 @@ export function upkeepActions(seen: SpaSeen): SpaAction[] {
   if (identity && !includes(seen.workload.identity, { data: identity.data })) {
     actions.push({ do: "apply", on: "workload", kind: secret, object: identity, hold: true }); // L1: this side owns the cluster
   }
+  for (const object of staleEtcd(seen, seen.workload.etcd ?? [])) {
+    actions.push({ do: "apply", on: "workload", kind: secret, object, hold: true });
+  }
   for (const pool of childPools(seen)) {
     const have = seen.workload.childPools.find((p) => p.metadata.name === pool.metadata.name);
     if (!includes(have?.spec, pool.spec))
       actions.push({ do: "apply", on: "workload", kind: inClusterIPPool, object: pool, hold: true });
   }
   return actions;
+}
+
+/** Whether all that is wanted in the workload cluster was written there. */
+export function isInstalled({ workload, images }: SpaSeen, { digest }: Pick<PlanOptions, "digest">): boolean {
+  return workload.kind === "reachable" && workload.installed?.digest === digest(images?.source ?? {});
+}
+
+/** A cluster that manages itself gets newer programs when the gateway has newer ones, and newer certificates in time. */
+export function installUpkeep(seen: SpaSeen, options: PlanOptions): SpaAction[] {
+  const { side, workload, spa } = seen;
+  if (side !== "workload" || workload.kind !== "reachable" || !isSettled(spa.status?.pivot)) return [];
+  const isDue = (workload.installed?.renewAt ?? Infinity) <= options.now;
+  return isDue || !isInstalled(seen, options) ? [{ do: "install" }] : [];
 }
 
 /** Ours: a beat every 30 s, in doubt after 2 minutes, unhealthy after 10 (Palette's figure). */
@@ -47,11 +81,21 @@ export function healthCondition(seen: SpaSeen, now: number): ConditionDraft[] {
     return [condition("Healthy", "Unknown", "EndpointNotAnswering", workload.fault.message)];
   }
   if (workload.kind !== "reachable") return [];
-  const beat = workload.spectroCluster?.status?.heartbeat?.lastHeartbeat;
+  return [beating(workload.spectroCluster, now), ...agentsWord(workload.spectroCluster)];
+}
+
+/** What the agent alone can say is said here too. */
+function agentsWord(object: SpectroCluster | undefined): ConditionDraft[] {
+  const said = object?.status?.conditions?.find((c) => c.type === "RemediationBlocked");
+  return said ? [condition(said.type, said.status, said.reason, said.message)] : [];
+}
+
+function beating(object: SpectroCluster | undefined, now: number): ConditionDraft {
+  const beat = object?.status?.heartbeat?.lastHeartbeat;
   const silentMs = beat ? now - Date.parse(beat) : 0;
-  if (silentMs < doubtAfterMs) return [condition("Healthy", "True", "Beating")];
+  if (silentMs < doubtAfterMs) return condition("Healthy", "True", "Beating");
   const status = silentMs < unhealthyAfterMs ? "Unknown" : "False";
-  return [condition("Healthy", status, "HeartbeatMissing", `the agent's last heartbeat was at ${beat}`)];
+  return condition("Healthy", status, "HeartbeatMissing", `the agent's last heartbeat was at ${beat}`);
 }
 
 export function machinesSeen(seen: SpaSeen): readonly MachineStatus[] | undefined {

@@ -20,6 +20,7 @@ import {
   machineDeployment,
   machineSet,
   secret,
+  secretText,
   vsphereCluster,
   vsphereMachine,
   vsphereMachineTemplate,
@@ -32,28 +33,33 @@ import { ensureExists, ensureForgotten, modify } from "../ensure.ts";
 
 /** The datacenter of a test: which VMs exist. */
 export class Datacenter {
-  readonly vms = new Map<string, { readonly name: string; readonly biosUUID: string }>();
+  readonly vms = new Map<
+    string,
+    { readonly name: string; readonly biosUUID: string; readonly ipAddress?: string }
+  >();
+  /** Names of VMs in the order in which they went. */
+  readonly destroyed: string[] = [];
   #made = 0;
   /** VMs ever made. */
   get made(): number {
     return this.#made;
   }
 
-  clone(name: string): string {
+  clone(name: string, ipAddress?: string): string {
     if (this.vms.has(name)) throw new Error(`VM ${name} was cloned twice`);
     const biosUUID = `4200${String(++this.#made).padStart(4, "0")}-0000-4000-8000-000000000000`;
-    this.vms.set(name, { name, biosUUID });
+    this.vms.set(name, { name, biosUUID, ...(ipAddress ? { ipAddress } : {}) });
     return biosUUID;
   }
 
   destroy(name: string): void {
-    this.vms.delete(name);
+    if (this.vms.delete(name)) this.destroyed.push(name);
   }
 }
 
 export interface PlayOptions {
-  /** A message that every VM's provisioning fails with. */
-  readonly failing?: () => string | undefined;
+  /** A message that all work on VMs fails with, under this password. */
+  readonly failing?: (password: string) => string | undefined;
   /** The kubeconfig that KCP writes. */
   readonly kubeconfig?: string;
   /** Only the Clusters of this namespace. */
@@ -75,6 +81,7 @@ class Play {
   readonly #dc: Datacenter;
   readonly #cluster: Cluster;
   readonly #options: PlayOptions;
+  #password = "";
 
   constructor(store: ResourceStore, dc: Datacenter, object: Cluster, options: PlayOptions) {
     this.#store = store;
@@ -106,9 +113,10 @@ class Play {
     }
     if (paused) return;
     const [infra] = (await this.#store.list(vsphereCluster, { namespace: this.#ns })).items;
-    const identity = infra?.spec.identityRef?.name;
-    if (!infra || !identity || !(await this.#store.get(secret, { namespace: this.#ns, name: identity })))
-      return;
+    const name = infra?.spec.identityRef?.name;
+    const identity = name && (await this.#store.get(secret, { namespace: this.#ns, name }));
+    if (!infra || !identity) return;
+    this.#password = secretText(identity, "password") ?? "";
     if (this.#cluster.metadata.deletionTimestamp) return this.#remove();
     await this.#guard(cluster, this.#cluster, "cluster.cluster.x-k8s.io");
     await this.#status(vsphereCluster, infra, { initialization: { provisioned: true } });
@@ -252,7 +260,7 @@ class Play {
       },
       spec: clone,
     } as never);
-    const why = this.#options.failing?.();
+    const why = this.#options.failing?.(this.#password);
     if (why) {
       await this.#say(vsphereVM, vm, {
         type: "VirtualMachineProvisioned",
@@ -274,7 +282,7 @@ class Play {
     const address = await playClaim(this.#store, claim, this.#ns);
     const uuid = (vm.spec as { biosUUID?: string }).biosUUID;
     if (!uuid) {
-      const made = this.#dc.clone(name);
+      const made = this.#dc.clone(name, address);
       await modify(this.#store, vsphereVM, { namespace: this.#ns, name }, (have) => ({
         ...have,
         spec: { ...have.spec, biosUUID: made },
@@ -293,7 +301,7 @@ class Play {
 
   async #remove(): Promise<void> {
     for (const vm of (await this.#store.list(vsphereVM, { namespace: this.#ns })).items) {
-      const why = this.#options.failing?.();
+      const why = this.#options.failing?.(this.#password);
       if (why) {
         await this.#say(vsphereVM, vm, {
           type: "VirtualMachineProvisioned",

@@ -15,7 +15,10 @@ import {
   deployment,
   encode64,
   inClusterIPPool,
+  ipAddress,
   ipAddressClaim,
+  machine,
+  machineDeployment,
   namespace,
   secret,
   spa,
@@ -28,9 +31,17 @@ import {
 import { words } from "#proto/render/names.ts";
 import { machineStatuses } from "#proto/render/machines.ts";
 import type { z } from "zod";
-import { acceptDesired, makeJet, memoryEventShelf, type Cloud, type JetDeps } from "../index.ts";
+import {
+  acceptDesired,
+  makeJet,
+  memoryEventShelf,
+  memorySnapshotShelf,
+  type Cloud,
+  type JetDeps,
+} from "../index.ts";
 import { modify } from "../ensure.ts";
 import { readDecision } from "../pivot/decision.ts";
+import { providerNamespace } from "../providers.ts";
 import { randomFrom } from "./random.ts";
 import { Datacenter, playCapi, playClaim } from "./play-capi.ts";
 import { clusterApiKinds } from "#proto";
@@ -70,12 +81,22 @@ export class World {
     thumbprint: undefined as string | undefined,
     password: "right",
     workloadUp: true,
+    /** The gateway does not reach the workload API, which lives on as long as a control-plane VM does. */
+    cut: false,
+    vcenterUp: true,
+    /** Whether the Deployments in the workload cluster get their pods. */
+    podsRun: true,
     vmFailure: undefined as string | undefined,
     playAgent: true,
+    /** "10.0.0.10:6443" of those where somebody answers. */
+    answering: new Set<string>(),
   };
   readonly statuses: ClusterStatus[] = [];
   readonly events: ClusterEvent[] = [];
   readonly shelf = memoryEventShelf();
+  readonly snapshots = memorySnapshotShelf();
+  /** Copies of clusters' objects; none unless a test brings them. */
+  mirrors: JetDeps["mirrors"];
   asked = 0;
   /** Wraps the gateway's store as Jet sees it; for tests that break it. */
   jetStore: JetDeps["store"] = this.gateway;
@@ -87,6 +108,7 @@ export class World {
     const knobs = this.knobs;
     const login = () => {
       this.asked++;
+      if (!knobs.vcenterUp) throw new Fault("Unavailable", "vc.test: connection refused");
       if (password !== knobs.password) throw new Fault("Unauthorized", "incorrect user name or password");
     };
     return {
@@ -96,15 +118,18 @@ export class World {
       },
       findTemplate: () => Promise.resolve(knobs.template ? { path: knobs.template } : undefined),
       thumbprint: () => Promise.resolve(knobs.thumbprint),
-      census: ({ biosUUIDs, names }) => {
+      census: ({ biosUUIDs, names, leased }) => {
         login();
+        const bears = ({ name, ipAddress = "" }: { name: string; ipAddress?: string }) =>
+          leased?.addresses.includes(ipAddress) && name.startsWith(leased.prefix);
         return Promise.resolve(
           [...this.dc.vms.values()]
-            .filter((vm) => biosUUIDs.includes(vm.biosUUID) || names.includes(vm.name))
+            .filter((vm) => biosUUIDs.includes(vm.biosUUID) || names.includes(vm.name) || bears(vm))
             .map((vm) => ({ ...vm, moref: `vm-${vm.name}` })),
         );
       },
       destroy: (vm) => {
+        login();
         this.dc.destroy(vm.name);
         return Promise.resolve();
       },
@@ -128,22 +153,9 @@ export class World {
         },
       },
       workloads: {
-        connect: () => {
-          if (!this.knobs.workloadUp) return Promise.reject(new Fault("Unavailable", "connection refused"));
-          const open = this.wrapWorkload(this.workload);
-          const store: OwnedStore = {
-            get: (kind, key) => open.get(kind, key),
-            list: (kind, options) => open.list(kind, options),
-            create: (kind, draft) => open.create(kind, draft),
-            update: (kind, object) => open.update(kind, object),
-            updateStatus: (kind, object) => open.updateStatus(kind, object),
-            delete: (kind, key, options) => open.delete(kind, key, options),
-            watch: (kind, options, signal) => open.watch(kind, options, signal),
-            close: () => Promise.resolve(),
-          };
-          return Promise.resolve(store);
-        },
+        connect: () => Promise.resolve(this.wrapWorkload(this.#overTheLine(this.workload))),
       },
+      answers: ({ host, port }) => Promise.resolve(this.knobs.answering.has(`${host}:${port}`)),
       outlet: {
         status: (status) => {
           this.statuses.push(status);
@@ -155,7 +167,9 @@ export class World {
         },
       },
       events: this.shelf,
+      snapshots: this.snapshots,
       crds: () => [],
+      ...(this.mirrors ? { mirrors: this.mirrors } : {}),
       clock: this.clock,
       log: silentLogger,
       random: this.#random,
@@ -164,7 +178,7 @@ export class World {
 
   /** A fresh Jet, as after a restart. */
   restart(): void {
-    const jet = makeJet(this.deps(), { quietMs: 0, watchMs: 1_000 });
+    const jet = makeJet(this.deps(), { quietMs: 0, watchMs: 1_000, deadAfterMs: 60_000 });
     this.#controller = jet.controllers[0];
   }
 
@@ -214,13 +228,19 @@ export class World {
 
   /** One pass of everybody else: IPAM, CAPI on both sides, the kubelets and the agent of the workload cluster. */
   async play(): Promise<void> {
-    const failing = () => this.knobs.vmFailure;
+    const { knobs } = this;
+    const failing = (password: string) =>
+      knobs.vmFailure ??
+      (knobs.vcenterUp ? undefined : "vCenter is unreachable") ??
+      (password === knobs.password ? undefined : "incorrect user name or password");
     for (const claim of (await this.gateway.list(ipAddressClaim, { namespace: "default" })).items) {
       if (!claim.status?.addressRef) await playClaim(this.gateway, claim, "default");
     }
     await playCapi(this.gateway, this.dc, { failing });
-    if (!this.knobs.workloadUp) return;
-    await playCapi(this.workload, this.dc, { failing });
+    if (!knobs.workloadUp || !this.apiLives) return;
+    if (knobs.cut) return this.#playAlone();
+    if (await this.#providersRun()) await playCapi(this.workload, this.dc, { failing });
+    if (!knobs.podsRun) return;
     for (const object of (await this.workload.list(deployment)).items) {
       const up = object.spec.replicas;
       if (object.status?.availableReplicas === up) continue;
@@ -230,6 +250,74 @@ export class World {
       });
     }
     if (this.knobs.playAgent) await this.#playAgent();
+  }
+
+  /** The store as long as the gateway reaches it. */
+  #overTheLine(store: OwnedStore): OwnedStore {
+    const reach = async () => {
+      if (!this.knobs.workloadUp || this.knobs.cut || !this.apiLives)
+        throw new Fault("Unavailable", "connection refused");
+      return store;
+    };
+    return {
+      get: async (...args) => (await reach()).get(...args),
+      list: async (...args) => (await reach()).list(...args),
+      create: async (...args) => (await reach()).create(...args),
+      update: async (...args) => (await reach()).update(...args),
+      updateStatus: async (...args) => (await reach()).updateStatus(...args),
+      delete: async (...args) => (await reach()).delete(...args),
+      watch: (...args) => store.watch(...args),
+      close: () => Promise.resolve(),
+    };
+  }
+
+  /** Whether a control plane of the workload cluster exists: without one there is no API, and nobody acts in it. */
+  get apiLives(): boolean {
+    return [...this.dc.vms.keys()].some((name) => name.startsWith("c1-cp"));
+  }
+
+  async #providersRun(): Promise<boolean> {
+    const { items } = await this.workload.list(deployment, { namespace: providerNamespace });
+    return items.length >= 4 && items.every((object) => (object.status?.availableReplicas ?? 0) > 0);
+  }
+
+  /** A workload cluster that nobody reaches replaces every worker that it loses, as a health check would have it. */
+  async #playAlone(): Promise<void> {
+    if (!(await this.workload.get(secret, { namespace: "cluster-u1", name: "c1-identity" }))) return;
+    const taken = [...this.dc.vms.values()].map((vm) => vm.ipAddress);
+    const pool = await this.workload.get(inClusterIPPool, { namespace: "cluster-u1", name: "c1" });
+    for (const { metadata } of (await this.workload.list(machine)).items) {
+      if (this.dc.vms.has(metadata.name) || this.dc.vms.has(`${metadata.name}-again`)) continue;
+      const free = pool?.spec.addresses.find((address) => !taken.includes(address));
+      this.dc.clone(`${metadata.name}-again`, free);
+      taken.push(free);
+    }
+  }
+
+  /** Two workers, as the agent would make them after the pivot. */
+  async addWorkers(): Promise<void> {
+    await this.workload.create(machineDeployment, {
+      metadata: { name: "c1-w", namespace: "cluster-u1", labels: { [words.clusterName]: "c1" } },
+      spec: {
+        clusterName: "c1",
+        replicas: 2,
+        selector: {},
+        template: {
+          metadata: { labels: { [words.pool]: "w" } },
+          spec: {
+            clusterName: "c1",
+            bootstrap: { dataSecretName: "w" },
+            infrastructureRef: {
+              apiGroup: "infrastructure.cluster.x-k8s.io",
+              kind: "VSphereMachineTemplate",
+              name: "c1-w",
+            },
+          },
+        },
+      },
+    } as never);
+    await this.until("has workers", () => this.dc.vms.size === 3);
+    await this.round();
   }
 
   async #playAgent(): Promise<void> {
@@ -296,7 +384,7 @@ export class World {
   /** Everything of the cluster that is left on the gateway: "Kind/name". */
   async residue(): Promise<string[]> {
     const left: string[] = [...this.dc.vms.keys()].map((name) => `VM/${name}`);
-    for (const kind of [...clusterApiKinds, spa, secret, ipAddressClaim, inClusterIPPool]) {
+    for (const kind of [...clusterApiKinds, spa, secret, ipAddressClaim, ipAddress, inClusterIPPool]) {
       for (const object of (await this.gateway.list(kind)).items) {
         const { namespace: ns, labels, name } = object.metadata;
         if (ns === "cluster-u1" || labels?.[words.clusterUid] === "u1") left.push(`${kind.kind}/${name}`);

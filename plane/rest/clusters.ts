@@ -69,26 +69,24 @@ export const clusterRoutes: Routes = (desks) => async (app) => {
     async (request) => clusterBody(await clusters.get(request.caller, request.params.uid), sight()),
   );
 
-  app.delete(
-    "/v1/spectroclusters/:uid",
-    {
-      schema: {
-        tags,
-        summary:
-          "Asks for deletion; the cluster is gone when its gateway says so. forceDelete forgets it at once",
-        params: uidParams,
-        querystring: z.object({ forceDelete: yes }),
-        response: { 204: nothing },
-      },
+  const deletion = {
+    schema: {
+      tags,
+      summary:
+        "Asks for deletion; the cluster is gone when its gateway says so. forceDelete insists, also later: what cannot be deleted in the usual way is removed by the gateway's ledger",
+      params: uidParams,
+      querystring: z.object({ forceDelete: yes }),
+      response: { 204: nothing },
     },
-    async (request, reply) => {
+  };
+  for (const path of ["/v1/spectroclusters/:uid", "/v1/spectroclusters/vsphere/:uid"]) {
+    app.delete(path, deletion, async (request, reply) => {
       const { uid } = request.params;
-      const force = request.query.forceDelete === "true";
-      await clusters.delete(request.caller, uid, force);
+      await clusters.delete(request.caller, uid, request.query.forceDelete === "true");
       await messages.flush(uid);
       return reply.code(204).send(null);
-    },
-  );
+    });
+  }
 
   app.get(
     "/v1/spectroclusters/:uid/status",

@@ -65,6 +65,7 @@ test("the OpenAPI document has every call this plane answers, and nothing in it 
       "DELETE /v1/cloudconfigs/vsphere/{configUid}/machinePools/{machinePoolName}",
       "DELETE /v1/overlords/{uid}",
       "DELETE /v1/spectroclusters/{uid}",
+      "DELETE /v1/spectroclusters/vsphere/{uid}",
       "GET /v1/apiKeys",
       "GET /v1/cloudaccounts/vsphere",
       "GET /v1/cloudaccounts/vsphere/{uid}",

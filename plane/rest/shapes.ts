@@ -129,6 +129,12 @@ export const placementSchema = z
         staticIp: flag,
       })
       .nullish(),
+    region: text.describe(
+      "With several placements: the datacenter's tag of category k8s-region; its name when absent. Ours, not Palette's.",
+    ),
+    zone: text.describe(
+      "With several placements: the cluster's tag of category k8s-zone; its name when absent. Ours, not Palette's.",
+    ),
   })
   .meta({ id: "VspherePlacementConfig" });
 export type PlacementEntity = z.infer<typeof placementSchema>;

@@ -20,6 +20,7 @@ import { metal3IPAddress, metal3IPClaim, metal3IPPool } from "./metal3.ts";
 import { spa } from "./spectro-provisioning-agent.ts";
 import { spectroCluster } from "./spectro-cluster.ts";
 import { vsphereCluster } from "./vsphere-cluster.ts";
+import { vsphereDeploymentZone, vsphereFailureDomain } from "./vsphere-failure-domain.ts";
 import { vsphereMachine, vsphereMachineTemplate, vsphereVM } from "./vsphere-machine.ts";
 
 /** Kinds of Kubernetes itself. */
@@ -57,6 +58,9 @@ export const clusterApiKinds: readonly Kind[] = [
   vsphereVM,
 ];
 
+/** Kinds of CAPV for a whole API server: they belong to a cluster by label, and do not move with it. */
+export const zoneKinds: readonly Kind[] = [vsphereFailureDomain, vsphereDeploymentZone];
+
 export const inClusterPoolKinds: readonly Kind[] = [
   inClusterIPPool,
   globalInClusterIPPool,
@@ -75,6 +79,7 @@ export const ownKinds: readonly Kind[] = [spa, spectroCluster, gateway];
 export const allKinds: readonly Kind[] = [
   ...builtinKinds,
   ...clusterApiKinds,
+  ...zoneKinds,
   ...ipamKinds,
   ...metal3Kinds,
   ...ownKinds,

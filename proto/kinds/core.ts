@@ -278,6 +278,24 @@ export const customResourceDefinition = builtin({
   schema: crdSchema,
 });
 
+function admission(kind: string, plural: string) {
+  return builtin({
+    group: "admissionregistration.k8s.io",
+    kind,
+    plural,
+    categories: ["api-extensions"],
+    namespaced: false,
+    hasStatus: false,
+    printerColumns: [ageColumn],
+    schema: anything,
+  });
+}
+export const mutatingWebhooks = admission("MutatingWebhookConfiguration", "mutatingwebhookconfigurations");
+export const validatingWebhooks = admission(
+  "ValidatingWebhookConfiguration",
+  "validatingwebhookconfigurations",
+);
+
 function rbac(kind: string, plural: string, namespaced: boolean) {
   return builtin({
     group: "rbac.authorization.k8s.io",

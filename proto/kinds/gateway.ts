@@ -10,8 +10,22 @@ const schema = z.object({
     .object({
       version: z.string(),
       startedAt: z.string(),
-      /** sandbox: an embedded store; external: a Kubernetes API. */
+      /** sandbox: an embedded store; embedded: a control plane of our own processes; external: a Kubernetes API. */
       controlPlaneMode: z.string(),
+      /** The supervised programs, mode embedded. */
+      programs: z
+        .array(
+          z.object({
+            name: z.string(),
+            version: z.string(),
+            state: z.string(),
+            pid: z.int().optional(),
+            memoryMiB: z.int().optional(),
+            restarts: z.int(),
+            message: z.string().optional(),
+          }),
+        )
+        .optional(),
       /** Absent before pairing. */
       identity: z
         .object({ uid: z.string(), tenantUid: z.string(), certificateExpires: z.string().optional() })

@@ -46,10 +46,37 @@ const taint = z.object({
   effect: z.enum(["NoSchedule", "PreferNoSchedule", "NoExecute"]),
 });
 
+/** An etcd that is there already. Absent: one member on each control-plane machine. Never changed once the cluster exists. */
+export const externalEtcdSchema = z.object({
+  type: z.literal("external"),
+  /** "https://10.0.0.5:2379"; one cluster an etcd, as kubeadm knows no prefix. */
+  endpoints: z
+    .array(z.string().regex(/^https:\/\/[^\s/?#@]+:\d{1,5}$/, "like https://10.0.0.5:2379"))
+    .min(1)
+    .max(50),
+  /** A Secret in pcg-system on the gateway with ca.crt, and the API server's client certificate tls.crt and tls.key. */
+  secretRef: z.object({ name }),
+});
+export type ExternalEtcd = z.infer<typeof externalEtcdSchema>;
+
+/** One of several places for a control plane's machines. */
+export const failureDomainSchema = z.object({
+  name: k8sName.max(20),
+  placement: placementSchema,
+  /** The tag of category k8s-region on the datacenter; the datacenter's name unless told. */
+  region: name.optional(),
+  /** The tag of category k8s-zone on the compute cluster; its name unless told. */
+  zone: name.optional(),
+});
+export type FailureDomain = z.infer<typeof failureDomainSchema>;
+
 export const controlPlaneSchema = z.object({
   replicas: z.union([z.literal(1), z.literal(3), z.literal(5)]).default(1),
+  etcd: externalEtcdSchema.optional(),
   instance: instanceSchema.prefault({}),
   placement: placementSchema.optional(),
+  /** Several places, over which the machines are spread; go before `placement`. */
+  failureDomains: z.array(failureDomainSchema).min(2).max(10).optional(),
   labels: labels.optional(),
   taints: z.array(taint).optional(),
   useControlPlaneAsWorker: z.boolean().default(false),
@@ -68,7 +95,8 @@ export const workerPoolSchema = z.object({
 });
 
 export const spaSpecSchema = z.object({
-  clusterUid: k8sName,
+  /** At most 55: its namespace, cluster-<uid>, has a name of at most 63. */
+  clusterUid: k8sName.max(55),
   clusterName: k8sName,
   projectUid: z.string().optional(),
   tenantUid: z.string().optional(),
@@ -78,8 +106,8 @@ export const spaSpecSchema = z.object({
   /** SHA-256 of the plane's document, hex. */
   desiredHash: z.string().optional(),
   action: z.enum(["Create", "Delete"]).default("Create"),
-  /** Orphan leaves the machines and forgets them. */
-  deletePolicy: z.enum(["Graceful", "Orphan"]).default("Graceful"),
+  /** Orphan leaves the machines and forgets them; Force goes by the ledger where anything is in the way, and tells what it could not verify. */
+  deletePolicy: z.enum(["Graceful", "Force", "Orphan"]).default("Graceful"),
   pause: z.boolean().default(false),
   cloud: z.object({
     type: z.literal("vsphere"),
@@ -121,8 +149,25 @@ export const spaSpecSchema = z.object({
       template: name.optional(),
     })
     .prefault({}),
+  /** Where the images of what runs in the cluster come from; absent: as the gateway is told, else from their own registries. */
+  images: z
+    .object({
+      /** A registry, perhaps with a path, that mirrors registry.k8s.io and ghcr.io: "registry.example/mirror". */
+      registry: z
+        .string()
+        .regex(
+          /^[a-z0-9.-]+(:\d+)?(\/[a-z0-9._-]+)*$/i,
+          "like registry.example or registry.example:5000/mirror",
+        )
+        .optional(),
+      /** A Secret in pcg-system on the gateway, of type kubernetes.io/dockerconfigjson. */
+      pullSecretRef: z.object({ name }).optional(),
+    })
+    .optional(),
   controlPlane: controlPlaneSchema.prefault({}),
   workerPools: z.array(workerPoolSchema).max(100).default([]),
+  /** Absent: failed machines are replaced. */
+  health: z.object({ autoRemediation: z.boolean().default(true) }).optional(),
   /**
    * How the cluster's agent enrols at the plane. The one-time token is there on the way from the plane only: the gateway keeps it in
    * a Secret of its own, never in the SPA.
@@ -193,13 +238,48 @@ export const machineStatusSchema = z.object({
 });
 export type MachineStatus = z.infer<typeof machineStatusSchema>;
 
+/** What was ever made for a cluster in vCenter, so that its deletion can prove itself when the objects are gone. */
+export const ledgerSchema = z.object({
+  vms: z.array(
+    z.object({
+      name: z.string(),
+      /** Lower case; absent until the clone is there. */
+      biosUUID: z.string().optional(),
+      controlPlane: z.boolean().optional(),
+    }),
+  ),
+  /** Where machines were ever placed. */
+  places: z.array(z.object({ datacenter: z.string(), folder: z.string().optional() })),
+  /** How many of the oldest were left out to keep the list short. */
+  dropped: z.number().int().optional(),
+});
+export type Ledger = z.infer<typeof ledgerSchema>;
+
+/** What a deletion remembers from round to round. */
+export const deletionSchema = z.object({
+  /** Graceful: Cluster API deletes. ByLedger: its VMs are removed by the ledger, its objects forgotten; there is no way back from it. */
+  way: z.enum(["Graceful", "ByLedger"]),
+  /** Why not gracefully. */
+  why: z.string().optional(),
+  /** Since when the cluster's own API, and since when vCenter, has been silent. */
+  apiSilentSince: z.string().optional(),
+  cloudSilentSince: z.string().optional(),
+  /** Since when vCenter has known none of its VMs, and when that was proved for good. */
+  emptySince: z.string().optional(),
+  provedAt: z.string().optional(),
+});
+export type DeletionMemory = z.infer<typeof deletionSchema>;
+/** How many of something, and one hash over all of them. */
+const tallySchema = z.object({ count: z.number().int(), digest: z.string() });
+
 export const spaStatusSchema = z.object({
   state: z.enum(clusterStates).optional(),
   conditions: z.array(conditionSchema).optional(),
   milestones: z.array(milestoneSchema).optional(),
   pivot: z
     .object({
-      direction: z.enum(["ToWorkload", "ToGateway"]),
+      /** ToPeer: to another gateway. */
+      direction: z.enum(["ToWorkload", "ToGateway", "ToPeer"]),
       id: z.string(),
       epoch: z.number().int(),
       step: z.string(),
@@ -210,6 +290,20 @@ export const spaStatusSchema = z.object({
       lastError: z.string().optional(),
       sourceFenced: z.boolean().optional(),
       committedAt: z.string().optional(),
+      /** Counts the moves of this journal: whoever read an earlier one may not write. */
+      turn: z.number().int().optional(),
+      /** Counts the snapshots taken. */
+      round: z.number().int().optional(),
+      /** What there was when the snapshot was taken; the watch compares it. */
+      census: z.object({ machines: tallySchema, vms: tallySchema, addresses: tallySchema }).optional(),
+      /** References to owners that do not move, which the copies therefore lack. */
+      dropped: z.array(z.string()).optional(),
+      /** Why the watch paused the new side again; a person must look. */
+      tripped: z.string().optional(),
+      /** A person took what the watch had found for right. */
+      accepted: z.boolean().optional(),
+      /** A person vouches that the source is gone for good and its credential worthless. */
+      sourceLost: z.boolean().optional(),
     })
     .optional(),
   activeSide: z.object({ side: z.enum(["gateway", "workload", "none"]), epoch: z.number().int() }).optional(),
@@ -217,6 +311,8 @@ export const spaStatusSchema = z.object({
   /** The template that machines are cloned from. */
   template: z.string().optional(),
   machines: z.array(machineStatusSchema).optional(),
+  ledger: ledgerSchema.optional(),
+  deletion: deletionSchema.optional(),
   /** What the agent last said. */
   agent: z
     .object({ version: z.string(), lastHeartbeat: z.string(), observedCounter: z.number().int().optional() })

@@ -27,6 +27,16 @@ const schema = z.object({
       heartbeat: z.object({ version: z.string(), lastHeartbeat: z.string() }).optional(),
       conditions: z.array(conditionSchema).optional(),
       machines: z.array(machineStatusSchema).optional(),
+      /** The last copy that the agent sent to the gateway; `reader` is the public key that it was sealed for. */
+      mirror: z
+        .object({
+          digest: z.string(),
+          sequence: z.int(),
+          at: z.string(),
+          reader: z.string(),
+          counter: z.int(),
+        })
+        .optional(),
       observedGeneration: z.int().optional(),
     })
     .optional(),

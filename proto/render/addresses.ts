@@ -47,17 +47,35 @@ export function takesVip(spec: DesiredState): boolean {
 }
 
 export function controlPlanePlacement(spec: DesiredState): Placement {
-  return spec.controlPlane.placement ?? spec.placement;
+  const { failureDomains, placement } = spec.controlPlane;
+  return failureDomains?.[0]?.placement ?? placement ?? spec.placement;
+}
+
+/** Where control-plane machines may go, with the field that says so. The first is the one that the rest goes by. */
+export function controlPlanePlacements(
+  spec: Pick<DesiredState, "controlPlane" | "placement">,
+): { readonly field: string; readonly placement: Placement }[] {
+  const { failureDomains, placement } = spec.controlPlane;
+  if (failureDomains) {
+    return failureDomains.map((domain, at) => ({
+      field: `controlPlane.failureDomains[${at}].placement`,
+      placement: domain.placement,
+    }));
+  }
+  return [
+    placement
+      ? { field: "controlPlane.placement", placement }
+      : { field: "placement", placement: spec.placement },
+  ];
 }
 
 /** All needs of a cluster; the control plane's first. Placements that share a parent share a child. Empty without static addresses. */
 export function addressNeeds(spec: DesiredState): AddressNeed[] {
   const users = [
-    {
-      placement: controlPlanePlacement(spec),
-      nodes: spec.controlPlane.replicas as number,
-      field: spec.controlPlane.placement ? "controlPlane.placement" : "placement",
-    },
+    ...controlPlanePlacements(spec).map((at, _index, all) => ({
+      ...at,
+      nodes: Math.ceil(spec.controlPlane.replicas / all.length),
+    })),
     ...spec.workerPools.map((pool, at) => ({
       placement: pool.placement ?? spec.placement,
       nodes: pool.size,

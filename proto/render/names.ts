@@ -13,6 +13,12 @@ export const words = {
   leaseOf: "jet.pcg.dev/lease-of",
   /** Marks an object that never moves with the cluster. */
   stays: "jet.pcg.dev/stays",
+  /** On a child pool: the address leased beside it for the cluster's API, which no machine may get. */
+  leasedEndpoint: "jet.pcg.dev/leased-endpoint",
+  /** On an SPA: why nothing is done for it until it is known which side owns the cluster, "Reason: message". */
+  held: "jet.pcg.dev/held",
+  /** On an SPA: a person's word on that, "gateway" or "workload". */
+  adopt: "jet.pcg.dev/adopt",
   pool: "jet.pcg.dev/worker-pool",
   spaFinalizer: "jet.pcg.dev/cluster",
   /** As on Palette's cluster namespaces. */
@@ -26,6 +32,9 @@ export interface ClusterNames {
   readonly controlPlane: string;
   readonly identity: string;
   readonly kubeconfig: string;
+  /** Cluster API's names for what an external etcd is reached with. */
+  readonly etcdCa: string;
+  readonly etcdClient: string;
   readonly agentSecret: string;
   readonly agentDeployment: string;
   /** The ConfigMap that says which side owns the cluster. */
@@ -38,6 +47,9 @@ export const decisionName = "pcg-pivot";
 /** On the gateway, in the cluster's namespace: the agent's one-time token, until the cluster is gone. */
 export const enrolmentSecretName = "pcg-enrolment";
 
+/** In the workload cluster: the record of what was installed there. */
+export const installedName = "pcg-installed";
+
 export function clusterNames(uid: string, cluster: string): ClusterNames {
   return {
     uid,
@@ -47,6 +59,8 @@ export function clusterNames(uid: string, cluster: string): ClusterNames {
     controlPlane: boundedName(cluster, "-cp", 57),
     identity: boundedName(cluster, "-identity", 63),
     kubeconfig: `${cluster}-kubeconfig`,
+    etcdCa: `${cluster}-etcd`,
+    etcdClient: `${cluster}-apiserver-etcd-client`,
     agentSecret: agentSecretName,
     agentDeployment: agentDeploymentName,
     decision: decisionName,

@@ -4,7 +4,6 @@ import {
   getCondition,
   isTrue,
   modify,
-  modifyStatus,
   type Kind,
   type Resource,
   type ResourceStore,
@@ -360,32 +359,6 @@ describe("what goes wrong is told where CAPV tells it, and cured without help", 
       spec: template.spec,
     });
     await available(s.store);
-  });
-
-  it("a pool that is exhausted: the claim's own words stand on the VSphereVM", async () => {
-    const s = open({ controllers: false });
-    s.run(s.store, capiControllers);
-    await applyGolden(s.store, { workers: 0, externalEtcd: false });
-    const [claim] = await eventually("the claim", async () => {
-      const { items } = await s.store.list(ipAddressClaim);
-      return items.length > 0 && items;
-    });
-    const lastTransitionTime = "2026-01-01T00:00:00Z";
-    const full = {
-      type: "Ready",
-      status: "False" as const,
-      reason: "PoolExhausted",
-      message: "pool nodes is full",
-      lastTransitionTime,
-    };
-    await modifyStatus(s.store, ipAddressClaim, { ...key, name: claim!.metadata.name }, (c) => {
-      c.status = { conditions: [full] };
-    });
-    await eventually("in the claim's words", async () => {
-      const { items } = await s.store.list(vsphereVM);
-      const found = getCondition(items[0]?.status?.conditions, "IPAddressClaimsFulfilled");
-      return found?.reason === "NotFulfilled" && found.message.includes("pool nodes is full");
-    });
   });
 
   it("a vCenter that refuses to clone for a while", async () => {

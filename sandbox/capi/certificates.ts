@@ -1,7 +1,7 @@
 // Keys and certificates of a cluster, as KCP and kubeadm make them. Real ones: the workload API serves TLS with them, and the
 // kubeconfig works. Elliptic curves instead of upstream's RSA 2048, since a sandbox makes them by the dozen.
 import "reflect-metadata";
-import { createHash, randomBytes, webcrypto } from "node:crypto";
+import { createHash, createPrivateKey, randomBytes, webcrypto } from "node:crypto";
 import { isIP } from "node:net";
 import {
   BasicConstraintsExtension,
@@ -23,6 +23,7 @@ export interface KeyPair {
   readonly key: string;
 }
 
+const rsa = { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256" };
 const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
 const yearMs = 365 * 86_400_000;
 
@@ -34,9 +35,12 @@ async function keyPem(key: webcrypto.CryptoKey): Promise<string> {
   return `${PemConverter.encode(await webcrypto.subtle.exportKey("pkcs8", key), "PRIVATE KEY")}\n`;
 }
 
+/** Ours are P-256; upstream's are RSA, in the older form that only OpenSSL reads. */
 async function parseKey(pem: string): Promise<webcrypto.CryptoKey> {
-  const [der] = PemConverter.decode(pem);
-  return webcrypto.subtle.importKey("pkcs8", der ?? new ArrayBuffer(0), algorithm, true, ["sign"]);
+  const key = createPrivateKey(pem);
+  const der = key.export({ type: "pkcs8", format: "der" });
+  const kind = key.asymmetricKeyType === "rsa" ? rsa : algorithm;
+  return webcrypto.subtle.importKey("pkcs8", der, kind, true, ["sign"]);
 }
 
 function validity(clock: Clock, years: number) {
@@ -82,10 +86,11 @@ export async function newSigningKey(): Promise<KeyPair> {
 export async function issue(
   authority: KeyPair,
   subject: { readonly commonName: string; readonly organizations?: readonly string[] },
-  use: { readonly server: readonly string[] } | "client",
+  use: { readonly server: readonly string[]; readonly alsoClient?: boolean } | "client",
   clock: Clock,
 ): Promise<KeyPair> {
   const keys = await newKeys();
+  const signingKey = await parseKey(authority.key);
   const parent = new X509Certificate(authority.certificate);
   const names = use === "client" ? [] : use.server;
   const certificate = await X509CertificateGenerator.create({
@@ -94,12 +99,13 @@ export async function issue(
     issuer: parent.subjectName,
     ...validity(clock, 1),
     publicKey: keys.publicKey,
-    signingKey: await parseKey(authority.key),
-    signingAlgorithm: algorithm,
+    signingKey,
+    signingAlgorithm: signingKey.algorithm.name === rsa.name ? rsa : algorithm,
     extensions: [
       new KeyUsagesExtension(KeyUsageFlags.digitalSignature | KeyUsageFlags.keyEncipherment, true),
       new ExtendedKeyUsageExtension([
-        use === "client" ? ExtendedKeyUsage.clientAuth : ExtendedKeyUsage.serverAuth,
+        ...(use === "client" ? [] : [ExtendedKeyUsage.serverAuth]),
+        ...(use === "client" || use.alsoClient ? [ExtendedKeyUsage.clientAuth] : []),
       ]),
       ...(names.length > 0
         ? [

@@ -29,7 +29,9 @@ export function renderUserdata(data: Userdata): string {
 /** Reads a userdata as cloud-init would: the files and the commands. Unknown keys are left alone. */
 export function parseUserdata(text: string): Userdata {
   const config = (parse(text) ?? {}) as { write_files?: WriteFile[]; runcmd?: unknown[] };
-  return { files: config.write_files ?? [], commands: (config.runcmd ?? []).map(String) };
+  // CABPK lists a key of the external etcd's authority, which it has not: without a path, without content.
+  const files = (config.write_files ?? []).filter(({ path }) => path);
+  return { files, commands: (config.runcmd ?? []).map(String) };
 }
 
 /** The address of one device that came from a pool. */

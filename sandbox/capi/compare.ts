@@ -67,6 +67,7 @@ const patterns: readonly (readonly [string, RegExp])[] = [
   ["mac", /\b(?:[0-9a-f]{2}:){5}[0-9a-f]{2}\b/g],
   ["thumbprint", /\b(?:[0-9A-F]{2}:)+[0-9A-F]{2}\b/g],
   ["ip", /\b10\.\d+\.\d+\.\d+(?=$|[^.\d])/g],
+  ["endpoint", /\b127\.\d+\.\d+\.\d+(?::\d+)?(?=$|[^.:\d])/g],
   ["hash", /\bsha256:[0-9a-f]{64}\b/g],
   ["token", /^[a-z0-9]{6}\.[a-z0-9]{16}$/g],
   ["vm", /\bvm-\d+\b/g],

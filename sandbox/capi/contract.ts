@@ -1,10 +1,21 @@
 // What the controllers of Cluster API and CAPV do with a cluster, as a suite: for the played ones here, for the real ones with the
 // peers. A peer brings an API with the controllers on it, a vCenter, and machines whose Nodes come bare (knob `bareNodes`).
 import { afterEach, describe, expect, it } from "vitest";
-import { modify, type Kind, type Resource, type ResourceStore } from "#core";
+import {
+  getCondition,
+  keyOf,
+  modify,
+  modifyStatus,
+  systemClock,
+  timestamp,
+  type Kind,
+  type Resource,
+  type ResourceStore,
+} from "#core";
 import {
   cluster,
   ipAddress,
+  ipAddressClaim,
   isPausedNow,
   kubeadmControlPlane,
   machine,
@@ -102,6 +113,57 @@ export function capiContract(
         },
         withinMs,
       );
+    });
+
+    it("an address that does not come is told on the VSphereVM in the words of its claim", async () => {
+      const { store } = await start({ workers: 0, poolGroup: "ipam.example.org" });
+      const claim = await eventually(
+        "there is a claim",
+        async () => (await store.list(ipAddressClaim)).items[0],
+        withinMs,
+      );
+      const say = (status: "True" | "False", reason: string, message: string) =>
+        modifyStatus(store, ipAddressClaim, keyOf(claim), (o) => {
+          const lastTransitionTime = timestamp(systemClock);
+          const trouble = status === "False" ? { severity: "Warning", reason, message } : {};
+          o.status = {
+            conditions: [{ type: "Ready", status, reason, message, lastTransitionTime }],
+            deprecated: {
+              v1beta1: { conditions: [{ type: "Ready", status, lastTransitionTime, ...trouble }] },
+            },
+          };
+        });
+      const told = async (status: string) => {
+        const [vm] = (await store.list(vsphereVM)).items;
+        const { conditions, deprecated } = vm?.status ?? {};
+        const found = getCondition(conditions, "IPAddressClaimsFulfilled");
+        if (found?.status !== status) return undefined;
+        const old = deprecated?.v1beta1?.conditions?.find(({ type }) => type === "IPAddressClaimed");
+        const { reason, message } = found;
+        return { reason, message, old: [old?.status, old?.severity, old?.reason, old?.message] };
+      };
+      await say("False", "PoolExhausted", "pool nodes has no free address");
+      const name = claim.metadata.name;
+      expect(
+        await eventually(
+          "it is told",
+          async () => {
+            const now = await told("False");
+            return now?.message.includes("no free") && now;
+          },
+          withinMs,
+        ),
+      ).toEqual({
+        reason: "IssuesReported",
+        message: `* IPAddressClaim ${name}: pool nodes has no free address`,
+        old: ["False", "Warning", `PoolExhausted @ IPAddressClaim/${name}`, "0 of 1 completed"],
+      });
+      await say("True", "AddressAllocated", "");
+      expect(await eventually("it is well", () => told("True"), withinMs)).toEqual({
+        reason: "InfoReported",
+        message: "",
+        old: ["True", undefined, undefined, undefined],
+      });
     });
 
     it("deleted, nothing is left: no machine in vCenter, no object, no Secret, no address", async () => {

@@ -19,6 +19,7 @@ import {
   encode64,
   ipAddress,
   ipAddressClaim,
+  ipamGroup,
   kubeadmConfigTemplate,
   kubeadmControlPlane,
   machine,
@@ -34,6 +35,7 @@ import {
 import { knobs as defaultKnobs, type Knobs } from "../knobs.ts";
 import { machineStandIn, type MachineStandIn } from "../workload/machines.ts";
 import type { Programs } from "../workload/programs.ts";
+import { storeWorkloads } from "../workload/store-workloads.ts";
 import { ensure } from "./edit.ts";
 import { fakeVcenter, type FakeVcenter } from "./fake-vms.ts";
 import { capiControllers, type CapiDeps } from "./index.ts";
@@ -76,10 +78,14 @@ export function stage(options: StageOptions = {}): Stage {
     random,
     knobs,
     hypervisor: vcenter,
-    listen: options.listen ?? false,
-    open: async () => memoryStore({ clock, requireNamespaces: true }),
-    has: async () => false,
-    forget: async () => {},
+    workloads: storeWorkloads({
+      clock,
+      log,
+      listen: options.listen ?? false,
+      open: async () => memoryStore({ clock, requireNamespaces: true }),
+      has: async () => false,
+      forget: async () => {},
+    }),
     programs: () => options.programs ?? {},
   });
   const store = newStore();
@@ -115,7 +121,7 @@ export function stage(options: StageOptions = {}): Stage {
   };
 }
 
-/** Gives each claim the next of 10.1.0.10, .11, … as the in-cluster provider would; no pools, no reuse. */
+/** Gives each claim on a pool of Cluster API's own group the next of 10.1.0.10, .11, … as the in-cluster provider would; no pools, no reuse. */
 export function smallIpam(store: ResourceStore): Controller {
   const release = "ipam.cluster.x-k8s.io/ReleaseAddress";
   let next = 10;
@@ -127,7 +133,7 @@ export function smallIpam(store: ResourceStore): Controller {
     reconciler: {
       async reconcile(key) {
         const claim = await store.get(ipAddressClaim, key);
-        if (!claim) return {};
+        if (claim?.spec.poolRef.apiGroup !== ipamGroup) return {};
         const finalizers = claim.metadata.finalizers ?? [];
         if (claim.metadata.deletionTimestamp) {
           if (finalizers.length === 1 && finalizers[0] === release) {
@@ -189,10 +195,27 @@ export interface GoldenWish {
   readonly workers?: number;
   readonly endpoint?: { readonly host: string; readonly port: number };
   readonly externalEtcd?: boolean;
+  /** The etcd that is really there; PEM. KCP, given the key of its authority, makes a client certificate of its own. */
+  readonly etcd?: {
+    readonly endpoints: readonly string[];
+    readonly ca: string;
+    readonly caKey?: string;
+    readonly certificate: string;
+    readonly key: string;
+  };
+  /** Of the cluster's Services; none unless told. */
+  readonly serviceCidr?: string;
   readonly credential?: { readonly username: string; readonly password: string };
   /** Differences from the golden machine. */
   readonly machine?: Partial<typeof machineSpec>;
+  /** A pool of this API group in place of the golden one: of another IPAM. */
+  readonly poolGroup?: string;
 }
+
+const recordedEtcd: NonNullable<GoldenWish["etcd"]> = {
+  endpoints: ["http://127.0.0.1:2379"],
+  ...{ ca: "…", caKey: "…", certificate: "…", key: "…" },
+};
 
 /** Creates what a person created for the golden cluster, in the order in which that was done. */
 export async function applyGolden(store: ResourceStore, wish: GoldenWish = {}): Promise<void> {
@@ -200,6 +223,11 @@ export async function applyGolden(store: ResourceStore, wish: GoldenWish = {}): 
   const { endpoint = { host: "127.0.0.1", port: 6443 } } = wish;
   const { credential = { username: "user", password: "pass" } } = wish;
   const spec = { ...machineSpec, ...wish.machine };
+  if (wish.poolGroup) {
+    const [device] = spec.network.devices;
+    const addressesFromPools = [{ ...device!.addressesFromPools[0]!, apiGroup: wish.poolGroup }];
+    spec.network = { devices: [{ ...device!, addressesFromPools }] };
+  }
   const meta = (of: string) => ({ name: of, namespace: ns });
   const put = <R extends Resource>(kind: Kind<R>, draft: Draft<R>) => ensure(store, kind, draft);
   await put(namespace, { metadata: { name: ns } });
@@ -208,12 +236,17 @@ export async function applyGolden(store: ResourceStore, wish: GoldenWish = {}): 
     type: "Opaque",
     data: { username: encode64(credential.username), password: encode64(credential.password) },
   });
+  const { etcd = recordedEtcd } = wish;
+  const etcdSecrets = [
+    ["etcd", etcd.ca, etcd.caKey],
+    ["apiserver-etcd-client", etcd.certificate, etcd.key],
+  ] as const;
   if (externalEtcd)
-    for (const purpose of ["etcd", "apiserver-etcd-client"])
+    for (const [purpose, certificate, key] of etcdSecrets)
       await put(secret, {
         metadata: { ...meta(`${name}-${purpose}`), labels: { "cluster.x-k8s.io/cluster-name": name } },
         type: "cluster.x-k8s.io/secret",
-        data: { "tls.crt": encode64("…"), "tls.key": encode64("…") },
+        data: { "tls.crt": encode64(certificate), ...(key ? { "tls.key": encode64(key) } : {}) },
       });
   await put(vsphereMachineTemplate, { metadata: meta(`${name}-cp`), spec: { template: { spec } } });
   await put(vsphereCluster, {
@@ -225,7 +258,7 @@ export async function applyGolden(store: ResourceStore, wish: GoldenWish = {}): 
       thumbprint: spec.thumbprint,
     },
   });
-  const external = { caFile: "/a", certFile: "/b", keyFile: "/c", endpoints: ["http://127.0.0.1:2379"] };
+  const external = { caFile: "/a", certFile: "/b", keyFile: "/c", endpoints: etcd.endpoints };
   await put(kubeadmControlPlane, {
     metadata: meta(name),
     spec: {
@@ -268,7 +301,10 @@ export async function applyGolden(store: ResourceStore, wish: GoldenWish = {}): 
   await put(cluster, {
     metadata: meta(name),
     spec: {
-      clusterNetwork: { pods: { cidrBlocks: ["192.168.0.0/16"] } },
+      clusterNetwork: {
+        pods: { cidrBlocks: ["192.168.0.0/16"] },
+        ...(wish.serviceCidr ? { services: { cidrBlocks: [wish.serviceCidr] } } : {}),
+      },
       controlPlaneRef: { apiGroup: "controlplane.cluster.x-k8s.io", kind: "KubeadmControlPlane", name },
       infrastructureRef: infra("VSphereCluster", name),
     },

@@ -10,7 +10,7 @@ import {
   type VSphereVM,
 } from "#proto";
 import type { DeviceAddress, MetadataDevice } from "./cloud-init.ts";
-import { aggregate, no, notReported, oldNo, oldYes, part, yes } from "./conditions.ts";
+import { aggregate, no, notReported, oldNo, oldYes, part, yes, type OldDraft } from "./conditions.ts";
 import { keyIn, type CapiDeps } from "./context.ts";
 import { addFinalizer, addOwner, dropFinalizer, edit, ensure } from "./edit.ts";
 import { finalizers } from "./names.ts";
@@ -83,19 +83,39 @@ export function claimed(claims: readonly IPAddressClaim[], bound: number): Said 
   if (claims.length === 0) return { drafts: [], old: [] };
   const type = "IPAddressClaimsFulfilled";
   const ready = claims.map((claim) => part(claim.status?.conditions, "Ready", claim.metadata.name));
-  const draft = ready.every((p) => p.reason !== notReported)
-    ? aggregate(type, ipAddressClaim.kind, ready, fulfilledWords)
-    : bound === claims.length
-      ? yes(type, "Fulfilled")
-      : no(type, "WaitingForIPAddress", `${bound}/${claims.length} claims bound`);
-  const old =
-    draft.status === "True"
-      ? oldYes("IPAddressClaimed")
-      : oldNo("IPAddressClaimed", "Info", "WaitingForIPAddress", draft.message);
-  return { drafts: [draft], old: [old] };
+  if (ready.every((p) => p.reason !== notReported))
+    return { drafts: [aggregate(type, ipAddressClaim.kind, ready, reported)], old: oldClaimed(claims) };
+  if (bound === claims.length) return { drafts: [yes(type, "Fulfilled")], old: [oldYes("IPAddressClaimed")] };
+  const draft = no(type, "WaitingForIPAddress", `${bound}/${claims.length} claims bound`);
+  return {
+    drafts: [draft],
+    old: [oldNo("IPAddressClaimed", "Info", "WaitingForIPAddress", draft.message)],
+  };
 }
 
-const fulfilledWords = { yes: "Fulfilled", no: "NotFulfilled", unknown: "NotFulfilled", none: "Fulfilled" };
+/** The reasons of upstream's own merging, where a condition brings none. */
+const reported = {
+  yes: "InfoReported",
+  no: "IssuesReported",
+  unknown: "UnknownReported",
+  none: "InfoReported",
+};
+
+/** Merged from the older form of the claims' conditions; what was said before stays where no claim has one. */
+function oldClaimed(claims: readonly IPAddressClaim[]): OldDraft[] {
+  const type = "IPAddressClaimed";
+  const seen = claims.flatMap(({ metadata, status }) => {
+    const ready = status?.deprecated?.v1beta1?.conditions?.find((c) => c.type === "Ready");
+    return ready ? [{ name: metadata.name, ready }] : [];
+  });
+  if (seen.length === 0) return [];
+  const bad = seen.find(({ ready }) => ready.status === "False");
+  if (!bad) return [oldYes(type)];
+  const { reason = "", severity = "Warning" } = bad.ready;
+  const done = seen.filter(({ ready }) => ready.status === "True").length;
+  const where = `${reason} @ ${ipAddressClaim.kind}/${bad.name}`;
+  return [oldNo(type, severity as "Warning", where, `${done} of ${claims.length} completed`)];
+}
 
 export function devicesOf(object: VSphereVM, vm: Vm, claims: Claims): MetadataDevice[] {
   return object.spec.network.devices.map((spec, d) => ({

@@ -8,7 +8,7 @@ export interface VcenterKnobs {
   latency(method: string, ms: number): void;
   /** The next `times` calls of `method` fail with the fault type named ("NoPermission", "SystemError", …); once unless told. */
   failNext(method: string, fault: string, times?: number): void;
-  /** The next `times` calls of `method` have their connection cut before an answer; once unless told. */
+  /** The next `times` calls of `method` ("*": of any) have their connection cut before an answer; once unless told. */
   cutNext(method: string, times?: number): void;
   /** Refuses every login as InvalidLogin until turned off. */
   refuseLogins(on: boolean): void;
@@ -22,6 +22,8 @@ export interface VcenterKnobs {
   setHost(name: string, state: "up" | "down" | "maintenance"): void;
   /** Free space of a datastore, GiB. */
   setFreeSpace(datastore: string, freeGiB: number): void;
+  /** Gives a machine or a template another name, as a person would by hand. */
+  rename(name: string, to: string): void;
   /** Tasks of `method` begin and never end, until turned off (then they go on). */
   hangTasks(method: string, on: boolean): void;
   /** How long tasks of `method` take, milliseconds; "*" for those not named. */
@@ -87,6 +89,10 @@ export function knobsOver({ world, state, accounts, username, sessions, tasks }:
     },
     setFreeSpace(datastore, freeGiB) {
       for (const each of world.all("Datastore")) if (each.name === datastore) each.free = freeGiB * 2 ** 30;
+      world.changed();
+    },
+    rename(name, to) {
+      for (const each of world.all("VirtualMachine")) if (each.name === name) each.name = to;
       world.changed();
     },
     hangTasks(method, on) {

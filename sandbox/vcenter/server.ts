@@ -87,7 +87,7 @@ async function soap(request: IncomingMessage, response: ServerResponse, deps: De
   knobs.counts.set(method, (knobs.counts.get(method) ?? 0) + 1);
   const latency = knobs.latency.get(method) ?? knobs.latency.get("*") ?? 0;
   if (latency > 0) await sleep(clock, latency, gone.signal).catch(() => {});
-  if (spend(knobs.cuts, method)) return void request.socket.destroy();
+  if (spend(knobs.cuts, method) || spend(knobs.cuts, "*")) return void request.socket.destroy();
 
   const call: Call = {
     ...deps,

@@ -1,6 +1,6 @@
 // What a machine learns from its guestinfo when it boots: its name, its addresses, and what kubeadm shall do. Pure.
 import { parse, parseAllDocuments } from "yaml";
-import { parseMetadata, parseUserdata, type GuestMetadata } from "../capi/cloud-init.ts";
+import { parseMetadata, parseUserdata, type GuestMetadata, type WriteFile } from "../capi/cloud-init.ts";
 import type { KeyPair } from "../capi/certificates.ts";
 import type { PoweredVm } from "./hypervisor.ts";
 
@@ -27,6 +27,7 @@ export type Kubeadm =
       readonly endpoint: Endpoint;
       readonly authority: KeyPair;
       readonly configuration: Readonly<Record<string, unknown>>;
+      readonly files: readonly WriteFile[];
       readonly node: NodeSettings;
     }
   | {
@@ -36,6 +37,7 @@ export type Kubeadm =
       readonly caCertHashes: readonly string[];
       /** For a control plane: the keys it was given. */
       readonly authority?: KeyPair;
+      readonly files: readonly WriteFile[];
       readonly node: NodeSettings;
     };
 
@@ -83,6 +85,7 @@ function readKubeadm(userdata: string): Kubeadm | undefined {
       endpoint,
       authority,
       configuration,
+      files,
       node: nodeSettings(of("InitConfiguration"), true),
     };
   }
@@ -98,6 +101,7 @@ function readKubeadm(userdata: string): Kubeadm | undefined {
     token: String(token.token ?? ""),
     caCertHashes: (token.caCertHashes as string[] | undefined) ?? [],
     ...(authority && configuration.controlPlane ? { authority } : {}),
+    files,
     node: nodeSettings(configuration, configuration.controlPlane !== undefined),
   };
 }

@@ -3,7 +3,7 @@ import { modify, runControllers, silentLogger, systemClock, type OwnedStore } fr
 import { deployment, node, pod, secret, type Node } from "#proto";
 import { eventually, newStore } from "../capi/testing.ts";
 import { isSchedulable, kubelet } from "./kubelet.ts";
-import { imageName, type ProgramPod } from "./programs.ts";
+import { imageName, type Program, type ProgramPod } from "./programs.ts";
 
 interface Run {
   readonly pod: ProgramPod;
@@ -15,6 +15,12 @@ let store: OwnedStore;
 let runs: Run[];
 let stop: () => Promise<void>;
 
+const run: Program = (pod, signal) =>
+  new Promise((resolve, reject) => {
+    runs.push({ pod, signal, crash: reject });
+    signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+
 beforeEach(() => {
   store = newStore();
   runs = [];
@@ -24,11 +30,11 @@ beforeEach(() => {
     clock: systemClock,
     log: silentLogger,
     programs: {
-      agent: (given, signal) =>
-        new Promise((resolve, reject) => {
-          runs.push({ pod: given, signal, crash: reject });
-          signal.addEventListener("abort", () => resolve(), { once: true });
-        }),
+      agent: run,
+      slow: (given, signal) => {
+        given.tellReady(false);
+        return run(given, signal);
+      },
     },
   });
   const end = new AbortController();
@@ -96,6 +102,13 @@ describe("a kubelet that plays programs", () => {
     await eventually("it is Available", async () => (await condition())?.status === "True");
     expect((await store.list(pod)).items[0]?.status?.phase).toBe("Running");
 
+    const told: unknown[] = [];
+    run.pod.onFiles((files) => told.push(files));
+    await modify(store, secret, { ...key, name: "s" }, (o) => void (o.data = { token: "ZGVm" }));
+    await eventually("it hears of a new value", () => told.length > 0);
+    expect(told).toEqual([{ s: { token: "def" } }]);
+    expect(runs).toHaveLength(1);
+
     await store.delete(deployment, key);
     await eventually("it is aborted", () => run.signal.aborted);
   });
@@ -130,6 +143,30 @@ describe("a kubelet that plays programs", () => {
     await eventually("it waits", async () => (await condition())?.message === "0/1 nodes are available");
     await modify(store, deployment, key, (o) => void (o.spec.template.spec.tolerations = [toleration]));
     await eventually("it runs", () => runs[0]);
+  });
+
+  it("a program that tells of its readiness is Available only while it says so", async () => {
+    await addNode();
+    await deploy("slow:v1");
+    const run = await eventually("it runs", () => runs[0]);
+    await eventually("it is not Available", async () => (await condition())?.status === "False");
+    expect((await store.list(pod)).items[0]?.status?.phase).toBe("Pending");
+    run.pod.tellReady(true);
+    await eventually("it is Available", async () => (await condition())?.status === "True");
+    run.pod.tellReady(false);
+    await eventually("it is not Available any more", async () => (await condition())?.status === "False");
+  });
+
+  it("fills in what a pod knows of itself", async () => {
+    await addNode();
+    const env = [
+      { name: "POD_NAMESPACE", valueFrom: { fieldRef: { fieldPath: "metadata.namespace" } } },
+      { name: "PLAIN", value: "1" },
+      { name: "STRANGE", valueFrom: { fieldRef: { fieldPath: "status.hostIP" } } },
+    ];
+    await deploy(undefined, { containers: [{ name: "a", image: "agent:v1", env }] });
+    const run = await eventually("it runs", () => runs[0]);
+    expect(run.pod.env).toEqual({ POD_NAMESPACE: "default", PLAIN: "1", STRANGE: "" });
   });
 
   it("a program that crashes is started again", async () => {

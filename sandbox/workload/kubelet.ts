@@ -4,6 +4,8 @@
 //       mounts exist. When one of these ends, it is aborted, and only then started anew.
 //   B2. An image that nobody knows is never Available; its Pod says ErrImagePull.
 //   B3. A program that ends by itself is started again, after 1 s, 2 s, ... at most 30 s.
+//   B4. A program is ready while it runs, unless it tells of its readiness itself: then while it says so.
+//   B5. A mounted Secret that changes is told to the program, which is not started anew for it.
 import {
   Fault,
   keyOf,
@@ -39,14 +41,27 @@ export interface KubeletDeps {
   readonly log: Logger;
 }
 
+export interface Kubelet {
+  readonly controller: Controller;
+  /** Ends every program; resolves when they have ended. */
+  stop(): Promise<void>;
+}
+
 interface Running {
   readonly template: unknown;
   readonly abort: AbortController;
   readonly done: Promise<void>;
+  readonly files: ProgramPod["files"];
+  refresh(files: ProgramPod["files"]): void;
+  /** What the program said last (B4); undefined until it says something. */
+  readonly ready: boolean | undefined;
 }
 
-/** The controller; `stop` ends every program and resolves when they have ended. */
-export function kubelet(deps: KubeletDeps): { readonly controller: Controller; stop(): Promise<void> } {
+/** How soon a Deployment is looked at again whose program tells of its readiness, milliseconds. */
+const startingMs = 250;
+const runningMs = 2_000;
+
+export function kubelet(deps: KubeletDeps): Kubelet {
   const running = new Map<string, Running>();
   const { store } = deps;
 
@@ -78,16 +93,20 @@ export function kubelet(deps: KubeletDeps): { readonly controller: Controller; s
           return {};
         }
         const wanted = await placement(deps, object);
-        await report(deps, object, wanted);
-        const run = running.get(text);
         if (wanted.kind !== "runs") {
+          await report(deps, object, wanted);
           await halt(text);
           return {};
         }
-        if (run && sameJson(run.template, object.spec.template)) return {};
-        await halt(text);
-        running.set(text, start(deps, object, wanted.pod));
-        return {};
+        if (!sameJson(running.get(text)?.template, object.spec.template)) {
+          await halt(text);
+          running.set(text, start(deps, object, wanted.pod));
+        }
+        const run = running.get(text);
+        if (run && !sameJson(run.files, wanted.pod.files)) run.refresh(wanted.pod.files); // B5
+        const ready = run?.ready;
+        await report(deps, object, ready === false ? { ...wanted, kind: "starts" } : wanted);
+        return ready === undefined ? {} : { after: ready ? runningMs : startingMs }; // B4
       },
     },
   };
@@ -102,7 +121,7 @@ export function kubelet(deps: KubeletDeps): { readonly controller: Controller; s
 type Placement =
   | { readonly kind: "off" }
   | { readonly kind: "pending"; readonly reason: string; readonly message: string }
-  | { readonly kind: "runs"; readonly node: string; readonly pod: ProgramPod };
+  | { readonly kind: "starts" | "runs"; readonly node: string; readonly pod: ProgramPod };
 
 async function placement(deps: KubeletDeps, object: Deployment): Promise<Placement> {
   const { spec } = object.spec.template;
@@ -133,7 +152,6 @@ async function placement(deps: KubeletDeps, object: Deployment): Promise<Placeme
       ]),
     );
   }
-  const env = Object.fromEntries((container?.env ?? []).map(({ name, value }) => [name, value ?? ""]));
   return {
     kind: "runs",
     node: node.metadata.name,
@@ -143,10 +161,30 @@ async function placement(deps: KubeletDeps, object: Deployment): Promise<Placeme
       namespace: object.metadata.namespace ?? "",
       name: object.metadata.name,
       args: container?.args ?? [],
-      env,
+      env: environment(object),
       files,
+      deployment: object,
+      onFiles: () => {},
+      tellReady: () => {},
     },
   };
+}
+
+/** The first container's variables; `fieldRef` as far as a pod's metadata goes. Pure. */
+export function environment(object: Deployment): Record<string, string> {
+  const { name, namespace = "", uid } = object.metadata;
+  const fields: Readonly<Record<string, string>> = {
+    "metadata.name": podNameOf(name),
+    "metadata.namespace": namespace,
+    "metadata.uid": uid,
+  };
+  const variables = object.spec.template.spec.containers[0]?.env ?? [];
+  return Object.fromEntries(
+    variables.map((each) => {
+      const from = each["valueFrom"] as { fieldRef?: { fieldPath?: string } } | undefined;
+      return [each.name, each.value ?? fields[from?.fieldRef?.fieldPath ?? ""] ?? ""];
+    }),
+  );
 }
 
 interface Toleration {
@@ -181,20 +219,42 @@ function start(deps: KubeletDeps, object: Deployment, pod: ProgramPod): Running 
   const image = object.spec.template.spec.containers[0]?.image ?? "";
   const program = deps.programs[imageName(image)];
   const log = deps.log.child({ program: imageName(image), namespace: pod.namespace, deployment: pod.name });
+  let ready: boolean | undefined;
+  const tellReady = (now: boolean) => void (ready = now);
+  let files = pod.files;
+  let listeners: ((now: ProgramPod["files"]) => void)[] = [];
+  const onFiles: ProgramPod["onFiles"] = (listener) => void listeners.push(listener);
   const loop = async () => {
     for (let crashes = 0; !abort.signal.aborted; crashes++) {
       try {
-        await program?.(pod, abort.signal);
+        listeners = [];
+        await program?.({ ...pod, files, onFiles, tellReady }, abort.signal);
         if (!abort.signal.aborted) log.warn("program ended by itself");
       } catch (error) {
         if (abort.signal.aborted) return;
         log.warn("program crashed", { error: Fault.from(error) });
       }
+      if (ready) ready = false;
       const waitMs = Math.min(30_000, 1_000 * 2 ** Math.min(crashes, 5)); // B3
       await sleep(deps.clock, waitMs, abort.signal).catch(() => {});
     }
   };
-  return { template: object.spec.template, abort, done: loop() };
+  const done = loop();
+  return {
+    template: object.spec.template,
+    abort,
+    done,
+    get files() {
+      return files;
+    },
+    refresh(now) {
+      files = now;
+      for (const listener of listeners) listener(now);
+    },
+    get ready() {
+      return ready;
+    },
+  };
 }
 
 async function report(deps: KubeletDeps, object: Deployment, placed: Placement): Promise<void> {
@@ -235,10 +295,14 @@ async function report(deps: KubeletDeps, object: Deployment, placed: Placement):
   });
 }
 
+function podNameOf(deployment: string): string {
+  return `${deployment}-${templateHash(deployment).slice(0, 5)}`;
+}
+
 /** One Pod stands for all replicas. */
 async function reportPod(deps: KubeletDeps, object: Deployment, placed: Placement): Promise<void> {
   const { namespace = "", name } = object.metadata;
-  const podName = `${name}-${templateHash(name).slice(0, 5)}`;
+  const podName = podNameOf(name);
   if (placed.kind === "off") {
     const old = await deps.store.get(podKind, { namespace, name: podName });
     if (old) await remove(deps.store, podKind, old);
@@ -259,14 +323,16 @@ async function reportPod(deps: KubeletDeps, object: Deployment, placed: Placemen
         },
       ],
     },
-    spec: { ...object.spec.template.spec, ...(placed.kind === "runs" ? { nodeName: placed.node } : {}) },
+    spec: { ...object.spec.template.spec, ...("node" in placed ? { nodeName: placed.node } : {}) },
   });
   const container = object.spec.template.spec.containers[0]?.name ?? name;
   await editStatus(deps.store, podKind, made, (o) => {
     o.status =
       placed.kind === "pending"
         ? pendingPod(container, placed.reason, placed.message)
-        : runningPod(container, String(o.status?.startTime ?? timestamp(deps.clock)));
+        : placed.kind === "starts"
+          ? pendingPod(container, "ContainersNotReady", "the readiness probe does not answer yet")
+          : runningPod(container, String(o.status?.startTime ?? timestamp(deps.clock)));
   });
 }
 

@@ -9,9 +9,10 @@ import { renderMetadata, renderUserdata } from "../capi/cloud-init.ts";
 import { fakeVcenter, type FakeVcenter } from "../capi/fake-vms.ts";
 import { eventually } from "../capi/testing.ts";
 import type { VmService } from "../capi/vm-service.ts";
-import { knobs } from "../knobs.ts";
+import { knobs, type Knobs } from "../knobs.ts";
 import { parseEndpoint } from "./boot.ts";
 import { machineStandIn, type MachineStandIn } from "./machines.ts";
+import { storeWorkloads } from "./store-workloads.ts";
 
 const signal = AbortSignal.timeout(60_000);
 const endpoint = { host: "127.20.8.1", port: 6443 };
@@ -20,22 +21,28 @@ const token = "abcdef.0123456789abcdef";
 let vcenter: FakeVcenter;
 let vms: VmService;
 let machines: MachineStandIn;
+let turn: Knobs;
 let authority: KeyPair;
 
 beforeEach(async () => {
   vcenter = fakeVcenter({ username: "u", password: "p", templates: ["t"] });
   vms = await vcenter.login({ username: "u", password: "p" }, "", undefined, signal);
   authority = await newAuthority("kubernetes", systemClock);
+  turn = knobs({ pollMs: 5, healthMs: 5, bootMs: 1, joinMs: 1 });
   machines = machineStandIn({
     clock: systemClock,
     log: silentLogger,
     random: Math.random,
-    knobs: knobs({ pollMs: 5, bootMs: 1, joinMs: 1 }),
+    knobs: turn,
     hypervisor: vcenter,
-    listen: false,
-    open: async () => memoryStore({ clock: systemClock, requireNamespaces: true }),
-    has: async () => false,
-    forget: async () => {},
+    workloads: storeWorkloads({
+      clock: systemClock,
+      log: silentLogger,
+      listen: false,
+      open: async () => memoryStore({ clock: systemClock, requireNamespaces: true }),
+      has: async () => false,
+      forget: async () => {},
+    }),
     programs: () => ({}),
   });
 });
@@ -199,6 +206,61 @@ describe("a machine that is turned on", { timeout: 60_000 }, () => {
     await vms.powerOff(ref, signal);
     await vms.destroy(ref, signal);
     await eventually("forgotten", () => machines.workloads().length === 0);
+  });
+});
+
+describe("a machine with a fault", { timeout: 60_000 }, () => {
+  const moment = () => new Promise((resolve) => setTimeout(resolve, 30));
+  const addresses = (ref: string) => vcenter.vms.get(ref)?.nics[0]?.addresses ?? [];
+
+  it("that boots late reports late, and joins all the same", async () => {
+    turn.lateMs = (name) => (name === "cp" ? 200 : 0);
+    const slow = await machine("cp", initData());
+    const quick = await machine("plain", undefined);
+    await eventually("the other reports", () => addresses(quick).length > 0);
+    expect(addresses(slow)).toEqual([]);
+    const store = await api();
+    await eventually("its Node", () => store.get(node, { name: "cp" }));
+  });
+
+  it("that never boots reports nothing and forms no cluster", async () => {
+    turn.neverBoots = (name) => name === "cp";
+    const ref = await machine("cp", initData());
+    await moment();
+    expect([addresses(ref), machines.workloads()]).toEqual([[], []]);
+  });
+
+  it("without an address reaches nobody; when the network is there it goes on", async () => {
+    turn.noAddress = () => true;
+    const ref = await machine("cp", initData());
+    await moment();
+    expect([addresses(ref), machines.workloads()]).toEqual([[], []]);
+    turn.noAddress = () => false;
+    const store = await api();
+    await eventually("its Node", () => store.get(node, { name: "cp" }));
+    expect(addresses(ref)).toHaveLength(1);
+  });
+
+  it("under a wrong host name registers a Node of that name, with its own provider id", async () => {
+    turn.wrongHostname = (name) => (name === "cp" ? "localhost" : undefined);
+    const ref = await machine("cp", initData());
+    const store = await api();
+    const found = await eventually("its Node", () => store.get(node, { name: "localhost" }));
+    expect(found.spec?.providerID).toBe(`vsphere://${vcenter.vms.get(ref)?.biosUuid}`);
+    expect(await store.get(node, { name: "cp" })).toBeUndefined();
+  });
+
+  it("whose kubelet is lost stays on, its Node falls silent; found again it is ready", async () => {
+    const ref = await machine("cp", initData());
+    const store = await api();
+    const ready = async () =>
+      (await store.get(node, { name: "cp" }))?.status?.conditions?.find((c) => c.type === "Ready")?.status;
+    await eventually("ready", async () => (await ready()) === "True");
+    turn.nodeLost = () => true;
+    await eventually("silent", async () => (await ready()) === "Unknown");
+    expect(vcenter.vms.get(ref)?.powerState).toBe("poweredOn");
+    turn.nodeLost = () => false;
+    await eventually("ready again", async () => (await ready()) === "True");
   });
 });
 

@@ -8,13 +8,12 @@
 import {
   Fault,
   isFault,
-  runControllers,
   sleep,
   timestamp,
   type Clock,
+  type Controller,
   type Logger,
   type ResourceStore,
-  type RunningControllers,
 } from "#core";
 import { configMap, node as nodeKind, pod as podKind, secret as secretKind, secretText } from "#proto";
 import { parse } from "yaml";
@@ -24,19 +23,30 @@ import { editStatus, ensure } from "../capi/edit.ts";
 import type { Knobs } from "../knobs.ts";
 import { readBoot, type Boot, type Endpoint, type Kubeadm } from "./boot.ts";
 import type { Hypervisor, PoweredVm } from "./hypervisor.ts";
-import { kubelet } from "./kubelet.ts";
-import { kubeadmConfigMap, nodeDraft, nodeStatus, runningPod, silentStatus, staticPods } from "./node.ts";
+import { LiveCluster } from "./live-cluster.ts";
+import {
+  kubeadmConfigMap,
+  nodeDraft,
+  nodeStatus,
+  runningPod,
+  silentStatus,
+  staticPods,
+  type NodeFacts,
+} from "./node.ts";
 import type { Programs } from "./programs.ts";
-import { Workload, type WorkloadDeps } from "./workload.ts";
+import type { Workload, WorkloadHost } from "./workload.ts";
 
-export interface MachineDeps extends WorkloadDeps {
+export interface MachineDeps {
   readonly clock: Clock;
   readonly log: Logger;
   readonly random: () => number;
   readonly hypervisor: Hypervisor;
+  readonly workloads: WorkloadHost;
   readonly knobs: Knobs;
-  /** What Deployments may run. A function, since the programs may need the stand-in itself. */
-  readonly programs: () => Programs;
+  /** What Deployments of a cluster may run. A function, since the programs may need the stand-in itself. */
+  readonly programs: (workload: Workload) => Programs;
+  /** What else works on a cluster's API while it answers, until the signal aborts. */
+  readonly controllers?: (workload: Workload, signal: AbortSignal) => readonly Controller[];
 }
 
 export interface MachineStandIn extends Workloads {
@@ -50,19 +60,9 @@ export interface MachineStandIn extends Workloads {
   stop(): Promise<void>;
 }
 
-interface Cluster {
-  readonly workload: Workload;
-  /** Control-plane VMs that run now, and all that exist. */
-  readonly up: Set<string>;
-  readonly members: Set<string>;
-  readonly stop: AbortController;
-  readonly controllers: RunningControllers;
-  readonly kubelet: { stop(): Promise<void> };
-}
-
 export function machineStandIn(deps: MachineDeps): MachineStandIn {
-  const clusters = new Map<string, Promise<Cluster>>();
-  const open = new Map<string, Cluster>();
+  const clusters = new Map<string, Promise<LiveCluster>>();
+  const open = new Map<string, LiveCluster>();
   const boots = new Map<string, AbortController>();
   const tails = new Map<string, Promise<void>>();
   const stopped = new AbortController();
@@ -87,58 +87,90 @@ export function machineStandIn(deps: MachineDeps): MachineStandIn {
   });
 
   async function boot(vm: PoweredVm, signal: AbortSignal): Promise<void> {
-    await sleep(deps.clock, deps.knobs.bootMs, signal);
+    await sleep(deps.clock, deps.knobs.bootMs + deps.knobs.lateMs(vm.name), signal);
     if (deps.knobs.neverBoots(vm.name)) return;
-    const machine = readBoot(vm);
-    const addresses = addressesOf(vm, machine);
-    await deps.hypervisor.setGuest(vm.biosUuid, { hostName: machine.hostname, addresses });
-    if (!machine.kubeadm) return;
+    const machine = bootOf(vm);
+    await network(vm, machine, signal);
+    const { kubeadm } = machine;
+    if (!kubeadm) return;
     await sleep(deps.clock, deps.knobs.joinMs, signal);
     if (deps.knobs.neverJoins(vm.name)) return;
     for (let attempt = 1; ; attempt++) {
       try {
-        return await joinCluster(vm, machine, machine.kubeadm, [...addresses.values()].flat());
+        const facts = await joinCluster(vm, machine, kubeadm);
+        return await beat(vm, kubeadm, facts, signal);
       } catch (error) {
         const fault = Fault.from(error);
-        if (attempt % 40 === 10)
+        if (attempt % 40 === 10 && fault.code !== "Cancelled")
           deps.log.warn("kubeadm fails; trying on", { vm: vm.name, attempt, error: fault });
         await sleep(deps.clock, Math.min(5_000, deps.knobs.pollMs * attempt), signal);
       }
     }
   }
 
-  /** Static addresses as the metadata says; a device on DHCP gets one from 10.254.0.0/16. */
-  function addressesOf(vm: PoweredVm, machine: Boot): ReadonlyMap<string, readonly string[]> {
-    return new Map(
-      machine.interfaces.map(({ mac, addresses, dhcp }, index) => {
-        const lease = `10.254.${Number.parseInt(vm.biosUuid.slice(0, 2), 16)}.${1 + ((Number.parseInt(vm.biosUuid.slice(2, 4), 16) + index) % 254)}`;
-        return [mac, addresses.length > 0 ? addresses : dhcp ? [lease] : []];
-      }),
-    );
+  /** What the machine takes its guestinfo for. */
+  function bootOf(vm: PoweredVm): Boot {
+    const told = readBoot(vm);
+    return { ...told, hostname: deps.knobs.wrongHostname(vm.name) ?? told.hostname };
   }
 
-  async function joinCluster(
+  /** Tells vCenter the name and the addresses; a machine without a network tells its name, and waits for one. */
+  async function network(vm: PoweredVm, { hostname, interfaces }: Boot, signal: AbortSignal): Promise<void> {
+    if (deps.knobs.noAddress(vm.name)) {
+      await deps.hypervisor.setGuest(vm.biosUuid, { hostName: hostname, addresses: new Map() });
+      while (deps.knobs.noAddress(vm.name)) await sleep(deps.clock, deps.knobs.healthMs, signal);
+    }
+    const addresses = addressesOf(vm, interfaces);
+    await deps.hypervisor.setGuest(vm.biosUuid, { hostName: hostname, addresses });
+  }
+
+  /** The kubelet's heartbeat, for as long as the machine runs: silent while the knob says so. */
+  async function beat(vm: PoweredVm, kubeadm: Kubeadm, facts: NodeFacts, signal: AbortSignal): Promise<void> {
+    for (let silent = false; ;) {
+      await sleep(deps.clock, deps.knobs.healthMs, signal);
+      const lost = deps.knobs.nodeLost(vm.name);
+      const store = (await clusters.get(endpointText(kubeadm.endpoint)))?.workload.reachable;
+      if (lost === silent || !store) continue;
+      const at = timestamp(deps.clock);
+      await editStatus(store, nodeKind, { name: facts.name }, (node) => {
+        node.status = lost ? silentStatus(node.status, at) : nodeStatus({ ...facts, at });
+      });
+      silent = lost;
+    }
+  }
+
+  /** Static addresses as the metadata says; a device on DHCP gets one from 10.254.0.0/16. */
+  function addressesOf(
     vm: PoweredVm,
-    machine: Boot,
-    kubeadm: Kubeadm,
-    addresses: readonly string[],
-  ): Promise<void> {
+    interfaces: Boot["interfaces"],
+  ): ReadonlyMap<string, readonly string[]> {
+    const found = new Map<string, readonly string[]>();
+    for (const [index, { mac, addresses, dhcp }] of interfaces.entries()) {
+      const lease = `10.254.${Number.parseInt(vm.biosUuid.slice(0, 2), 16)}.${1 + ((Number.parseInt(vm.biosUuid.slice(2, 4), 16) + index) % 254)}`;
+      const own = addresses.length > 0 ? addresses : dhcp ? [lease] : [];
+      // vcsim has been seen to leave a template's card beside the one that takes its place, with the same MAC.
+      found.set(mac, [...(found.get(mac) ?? []), ...own]);
+    }
+    return found;
+  }
+
+  async function joinCluster(vm: PoweredVm, machine: Boot, kubeadm: Kubeadm): Promise<NodeFacts> {
     const key = endpointText(kubeadm.endpoint);
     const controlPlane = kubeadm.authority !== undefined;
-    const known = controlPlane && (clusters.has(key) || (await deps.has(kubeadm.endpoint)));
+    const known = controlPlane && (clusters.has(key) || (await deps.workloads.has(kubeadm.endpoint)));
     if (kubeadm.do === "init" || known) await clusterAt(kubeadm); // M3: after a restart any control plane brings it back
     const cluster = await clusters.get(key);
     if (!cluster) throw new Fault("Unavailable", `the API at ${key} does not answer`);
-    if (kubeadm.authority) {
+    if (controlPlane) {
       cluster.members.add(vm.biosUuid);
       cluster.up.add(vm.biosUuid);
-      await cluster.workload.start();
+      await cluster.start();
     }
     const store = cluster.workload.reachable;
     if (!store) throw new Fault("Unavailable", `the API at ${key} does not answer`);
     if (kubeadm.do === "init") await ensure(store, configMap, kubeadmConfigMap(kubeadm.configuration));
     else if (!(await isMember(store, vm))) await checkToken(store, kubeadm);
-    await register(store, vm, machine, kubeadm, addresses);
+    return register(store, vm, machine, kubeadm);
   }
 
   /** A machine that joined before has credentials of its own and needs no token. */
@@ -147,7 +179,7 @@ export function machineStandIn(deps: MachineDeps): MachineStandIn {
     return items.some((node) => node.spec?.providerID === `vsphere://${vm.biosUuid}`);
   }
 
-  function clusterAt(kubeadm: Kubeadm): Promise<Cluster> {
+  function clusterAt(kubeadm: Kubeadm): Promise<LiveCluster> {
     const key = endpointText(kubeadm.endpoint);
     const have = clusters.get(key);
     if (have) return have;
@@ -160,25 +192,11 @@ export function machineStandIn(deps: MachineDeps): MachineStandIn {
     return making;
   }
 
-  async function openCluster(kubeadm: Kubeadm): Promise<Cluster> {
-    if (!kubeadm.authority) throw new Fault("Bug", "a cluster is opened by a control plane");
-    const workload = await Workload.open(deps, kubeadm.endpoint, kubeadm.authority);
-    const stop = new AbortController();
-    const log = deps.log.child({ workload: endpointText(kubeadm.endpoint) });
-    const inner = kubelet({
-      store: workload.store,
-      kubeconfig: workload.kubeconfig,
-      programs: deps.programs(),
-      clock: deps.clock,
-      log,
-    });
-    const { clock, random } = deps;
-    const controllers = runControllers(
-      { store: workload.store, clock, random, log },
-      [inner.controller],
-      stop.signal,
-    );
-    return { workload, up: new Set(), members: new Set(), stop, controllers, kubelet: inner };
+  async function openCluster(kubeadm: Kubeadm): Promise<LiveCluster> {
+    const { endpoint, authority, files } = kubeadm;
+    if (!authority) throw new Fault("Bug", "a cluster is opened by a control plane");
+    const configuration = kubeadm.do === "init" ? { configuration: kubeadm.configuration } : {};
+    return new LiveCluster(deps, await deps.workloads.open({ endpoint, authority, files, ...configuration }));
   }
 
   /** M2: a token that the API does not hold, or another authority than the one pinned, is refused as kubeadm would. */
@@ -199,9 +217,9 @@ export function machineStandIn(deps: MachineDeps): MachineStandIn {
     vm: PoweredVm,
     machine: Boot,
     kubeadm: Kubeadm,
-    addresses: readonly string[],
-  ): Promise<void> {
+  ): Promise<NodeFacts> {
     const controlPlane = kubeadm.authority !== undefined;
+    const addresses = [...addressesOf(vm, machine.interfaces).values()].flat();
     const { version, externalEtcd } = await clusterFacts(store);
     const facts = {
       name: machine.hostname,
@@ -216,8 +234,7 @@ export function machineStandIn(deps: MachineDeps): MachineStandIn {
     const key = { name: facts.name };
     await ensure(store, nodeKind, nodeDraft(facts));
     await editStatus(store, nodeKind, key, (node) => (node.status = nodeStatus(facts)));
-    if (!controlPlane) return;
-    for (const draft of staticPods(facts.name, externalEtcd)) {
+    for (const draft of controlPlane ? staticPods(facts.name, externalEtcd) : []) {
       const pod = await ensure(store, podKind, draft);
       const { name, namespace = "" } = pod.metadata;
       const component = pod.metadata.labels?.component ?? name;
@@ -225,6 +242,7 @@ export function machineStandIn(deps: MachineDeps): MachineStandIn {
         p.status = runningPod(component, String(p.status?.startTime ?? facts.at));
       });
     }
+    return facts;
   }
 
   async function clusterFacts(store: ResourceStore): Promise<{ version: string; externalEtcd: boolean }> {
@@ -241,7 +259,7 @@ export function machineStandIn(deps: MachineDeps): MachineStandIn {
 
   /** M4 */
   async function goDown(vm: PoweredVm, state: "off" | "gone"): Promise<void> {
-    const machine = readBoot(vm);
+    const machine = bootOf(vm);
     const { kubeadm } = machine;
     const key = kubeadm && endpointText(kubeadm.endpoint);
     const cluster = key ? await clusters.get(key) : undefined;
@@ -253,20 +271,13 @@ export function machineStandIn(deps: MachineDeps): MachineStandIn {
       });
     if (!cluster.members.has(vm.biosUuid)) return;
     cluster.up.delete(vm.biosUuid);
-    if (cluster.up.size === 0) await cluster.workload.stop();
+    if (cluster.up.size === 0) await cluster.stop();
     if (state !== "gone") return;
     cluster.members.delete(vm.biosUuid);
     if (cluster.members.size > 0) return;
     clusters.delete(key);
     open.delete(key);
-    await closeCluster(cluster, true);
-  }
-
-  async function closeCluster(cluster: Cluster, forget: boolean): Promise<void> {
-    cluster.stop.abort();
-    await cluster.kubelet.stop();
-    await cluster.controllers.stopped;
-    await cluster.workload.close(forget);
+    await cluster.close(true);
   }
 
   let stopping: Promise<void> | undefined;
@@ -285,7 +296,7 @@ export function machineStandIn(deps: MachineDeps): MachineStandIn {
         unlisten();
         stopped.abort();
         await Promise.all(tails.values());
-        await Promise.all([...open.values()].map((cluster) => closeCluster(cluster, false)));
+        await Promise.all([...open.values()].map((cluster) => cluster.close(false)));
       })()),
   };
 }

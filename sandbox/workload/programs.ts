@@ -1,5 +1,6 @@
 // What may run in a workload cluster: images by name, played by functions in this process.
 import type { ResourceStore } from "#core";
+import type { Deployment } from "#proto";
 
 export interface ProgramPod {
   /** The workload cluster's own API, without a line in between. */
@@ -13,6 +14,11 @@ export interface ProgramPod {
   readonly env: Readonly<Record<string, string>>;
   /** Secrets mounted, by their names: their values as text. */
   readonly files: Readonly<Record<string, Readonly<Record<string, string>>>>;
+  /** Called with all of them whenever a mounted Secret has changed. */
+  onFiles(listener: (files: ProgramPod["files"]) => void): void;
+  readonly deployment: Deployment;
+  /** Tells whether it is ready to serve. A program that never calls this is ready while it runs. */
+  tellReady(ready: boolean): void;
 }
 
 /** Runs until the signal aborts. What it throws, or an early return, is a crash: it is started again after a while. */

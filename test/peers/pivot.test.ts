@@ -1,5 +1,6 @@
 // The pivot into a real kube-apiserver and back, beside its real garbage collector: an object with an unknown owner would be gone
-// within two seconds. The process dies at places spread over its writes, and the next one goes on.
+// within two seconds. The process dies at places spread over its writes, and the next one goes on. Then the same between two real APIs
+// with Cluster API's own CRDs, the process a real one that gets SIGKILL: a sample of `npm run bench -- pivot-kill`.
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -14,10 +15,15 @@ import { PivotLab } from "../../jet/pivot/lab.ts";
 import { Crash, Doom } from "../../jet/testing/crashing-store.ts";
 import { applyCrds } from "./harness/crds.ts";
 import { startKube, type Kube } from "./harness/kube.ts";
+import { openArena } from "./pivot/arena.ts";
+import { killOurs, pointsOver, writesOf } from "./pivot/matrix.ts";
+import { bundleMover } from "./pivot/runs.ts";
 
 const never = new AbortController().signal;
 /** Every so many writes a process dies. */
 const stride = 9;
+/** Every so many of the points at which a step begins or ends, a real process is killed. */
+const sampleStride = 4;
 /** What the collector needs to notice a stray. */
 const collectorMs = 3_000;
 
@@ -100,3 +106,22 @@ it("is finished by the next process when one dies on the way", async () => {
   }
   expect(labs.length).toBeGreaterThan(5);
 }, 300_000);
+
+it("kill -9 of its process at a sample of its writes, both directions: invariants hold, and a restart finishes", async () => {
+  const folder = join(dir, "arena");
+  const arena = await openArena(folder);
+  try {
+    const mover = await bundleMover(folder);
+    const writes = await writesOf(arena, mover, folder);
+    const points = pointsOver(writes, 0).filter((_, at) => at % sampleStride === 0);
+    for (const [at, point] of points.entries()) {
+      const direction = at % 2 === 0 ? "ToWorkload" : "ToGateway";
+      const during = at % 4 < 2 ? {} : { during: at % 7 };
+      const run = await killOurs(arena, mover, folder, { uid: `s${at}`, direction, at: point, ...during });
+      expect(run, JSON.stringify(run)).toMatchObject({ wrong: [], end: "done" });
+    }
+    expect(points.length).toBeGreaterThan(5);
+  } finally {
+    await arena.close();
+  }
+}, 600_000);

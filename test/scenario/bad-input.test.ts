@@ -1,9 +1,10 @@
 // Mistakes that people make: each is told in words that can be acted on, where the person looks, and the path goes on once it is mended.
 import { writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Fault, getCondition, Secret } from "#core";
-import { encode64, inClusterIPPool, secret, spa } from "#proto";
+import { encode64, secret, spa } from "#proto";
 import { modify } from "#core/store/helpers.ts";
 import { planeClient, startPlane } from "#plane";
 import { pair } from "#tunnel/identity/index.ts";
@@ -60,43 +61,24 @@ describe("bad input", { timeout: 240_000 }, () => {
     await untilState(site.client, uid, "Deleted");
   });
 
-  it("an exhausted pool is told with the count that is missing, and the cluster goes on when the pool grows", async () => {
-    const { store } = site.gateway;
-    const key = { namespace: "default", name: "nodes" };
-    await modify(store, inClusterIPPool, key, (pool) => ({
-      ...pool,
-      spec: { ...pool.spec, addresses: [`${site.subnet.prefix}10-${site.subnet.prefix}13`] },
-    }));
-    const uid = await site.client.createCluster(
-      {
-        metadata: { name: "tight", annotations: { "pcg.dev/kubernetes-version": "1.35.4" } },
-        spec: {
-          cloudConfig: {
-            placement: {
-              datacenter: "DC0",
-              cluster: "C0",
-              datastore: "LocalDS_0",
-              folder: "vm",
-              network: { networkName: "VM Network", parentPoolUid: "default/nodes", staticIp: true },
-            },
-            staticIp: true,
-          },
-          machinepoolconfig: [
-            { poolConfig: { name: "cp", isControlPlane: true, size: 1 } },
-            { poolConfig: { name: "w", size: 2 } },
-          ],
-        },
-      },
-      site.gateway.identity()?.uid,
+  it("an address for the API where somebody answers already is told, and the cluster goes on when they are gone", async () => {
+    const host = `${site.subnet.prefix}240`;
+    const squatter = createServer((socket) => socket.destroy());
+    await new Promise<void>((resolve, reject) => {
+      squatter.once("error", reject).listen(6443, host, resolve);
+    });
+    const uid = await named("taken", (text) =>
+      text.replace("      type: VIP", `      type: VIP\n      host: ${host}`),
     );
-    await saysEverywhere(uid, "SpecValid", /nodes.*(4|6)/s);
-    await modify(store, inClusterIPPool, key, (pool) => ({
-      ...pool,
-      spec: { ...pool.spec, addresses: [`${site.subnet.prefix}10-${site.subnet.prefix}40`] },
-    }));
+    await saysEverywhere(
+      uid,
+      "SpecValid",
+      new RegExp(`somebody answers at ${host.replaceAll(".", "\\.")}:6443`),
+    );
+    await new Promise((resolve) => squatter.close(resolve));
     await until("the cluster has left the mistake behind", async () => {
-      const status = (await theSpa(uid))?.status;
-      return getCondition(status?.conditions, "SpecValid")?.status === "True";
+      const conditions = (await theSpa(uid))?.status?.conditions;
+      return getCondition(conditions, "SpecValid")?.status === "True";
     });
     await site.client.deleteCluster(uid);
     await untilState(site.client, uid, "Deleted");

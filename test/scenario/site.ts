@@ -2,11 +2,13 @@
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { jsonLogger, Secret, sleep, systemClock, type Logger } from "#core";
-import type { ClusterStatusBody, PlaneClient } from "#plane";
+import { jsonLogger, Secret, systemClock, type Logger } from "#core";
 import { applyDocuments, readDocuments } from "../../cli/commands/apply.ts";
 import { inSubnet, takeSubnet, type Subnet } from "../../cli/demo/subnet.ts";
 import { startSite, type Site, type SiteDeps } from "../../cli/site.ts";
+import { until } from "./until.ts";
+
+export { until, untilState } from "./until.ts";
 
 export interface TestSite extends Site {
   readonly folder: string;
@@ -36,7 +38,7 @@ export const testAccount = {
 /** Starts a site. Close it in any case. */
 export async function testSite(
   signal: AbortSignal,
-  gateway: Record<string, unknown> = {},
+  gateway: Record<string, unknown> & { readonly jet?: Record<string, unknown> } = {},
 ): Promise<TestSite> {
   const folder = await mkdtemp(join(tmpdir(), "pcg-scenario-"));
   const subnet = await takeSubnet();
@@ -46,7 +48,7 @@ export async function testSite(
     {
       dataDir: folder,
       account: testAccount,
-      gateway: { ...gateway, jet: { quiet: "300ms", watch: "500ms" } },
+      gateway: { ...gateway, jet: { quiet: "300ms", watch: "500ms", ...gateway.jet } },
     },
     signal,
   );
@@ -83,35 +85,4 @@ export async function applySample(
   let uid = "";
   for await (const applied of applyDocuments(documents, sides)) uid = applied.clusterUid ?? uid;
   return uid;
-}
-
-/** Looks until it is so. Throws after the deadline, with what it waited for. */
-export async function until(what: string, look: () => Promise<boolean>, deadlineMs = 60_000): Promise<void> {
-  const end = systemClock.now() + deadlineMs;
-  while (!(await look())) {
-    if (systemClock.now() > end) throw new Error(`waited ${deadlineMs / 1000} s in vain until ${what}`);
-    await sleep(systemClock, 50);
-  }
-}
-
-/** Waits for a cluster's state at the plane; the error tells how far it came. */
-export async function untilState(
-  client: PlaneClient,
-  uid: string,
-  state: string,
-  deadlineMs = 90_000,
-): Promise<ClusterStatusBody> {
-  let last: ClusterStatusBody | undefined;
-  try {
-    await until(
-      `cluster ${uid} is ${state}`,
-      async () => (last = await client.clusterStatus(uid)).state === state,
-      deadlineMs,
-    );
-  } catch (error) {
-    throw new Error(
-      `${(error as Error).message}; it is ${JSON.stringify({ state: last?.state, milestones: last?.milestones })}`,
-    );
-  }
-  return last!;
 }

@@ -13,11 +13,13 @@ export interface Answer {
 }
 
 export interface KubeRequest {
-  readonly method: "GET" | "POST" | "PUT" | "DELETE";
+  readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
   /** Below the server's address: "/api/v1/pods". */
   readonly path: string;
   readonly query?: Readonly<Record<string, string | undefined>>;
   readonly body?: unknown;
+  /** "application/json" unless told; a patch says which kind it is. */
+  readonly contentType?: string;
   /** "creating Widget a/b": begins the message of whatever goes wrong. */
   readonly doing: string;
   readonly signal?: AbortSignal | undefined;
@@ -116,7 +118,7 @@ export class KubeClient {
       headers: {
         accept: "application/json",
         "user-agent": "private-cloud-gateway",
-        ...(wanted.body === undefined ? {} : { "content-type": "application/json" }),
+        ...(wanted.body === undefined ? {} : { "content-type": wanted.contentType ?? "application/json" }),
         ...(token ? { authorization: `Bearer ${token}` } : {}),
       },
       ...(wanted.body === undefined ? {} : { body: toJson(wanted.body) }),

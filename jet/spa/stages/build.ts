@@ -1,5 +1,5 @@
 // From the objects of a cluster to an API that answers.
-import type { Kind } from "#core";
+import type { Kind, Resource } from "#core";
 import {
   cluster,
   inClusterIPPool,
@@ -9,7 +9,9 @@ import {
   secret,
   vsphereCluster,
   vsphereMachineTemplate,
+  zoneKinds,
 } from "#proto";
+import { withAdvice } from "../../advice.ts";
 import { deepestCause } from "../../causes.ts";
 import { objectsOf, type SpaSeen } from "../seen.ts";
 import { type Stage, condition, silence } from "../stage.ts";
@@ -40,11 +42,20 @@ export function infrastructure(seen: SpaSeen): Stage {
 }
 
 export function has(seen: SpaSeen, kind: Kind, name: string | undefined): boolean {
-  if (kind === secret) return seen.identity !== undefined;
+  if (kind === secret) {
+    return name === seen.names.identity
+      ? seen.identity !== undefined
+      : (seen.etcd?.made.some((one) => one.metadata.name === name) ?? false);
+  }
   if (kind === inClusterIPPool) return seen.childPools.some((p) => p.metadata.name === name);
+  if (zoneKinds.includes(kind)) return hasZone(seen.zones?.gateway ?? [], kind, name);
   // A template whose content would be another today still serves: what exists is not judged again (L3).
   if (kind === vsphereMachineTemplate && objectsOf(seen.gateway, kubeadmControlPlane).length > 0) return true;
   return seen.gateway.objects.some((o) => o.kind === kind.kind && o.metadata.name === name);
+}
+
+export function hasZone(zones: readonly Resource[], kind: Kind, name: string | undefined): boolean {
+  return zones.some((one) => one.kind === kind.kind && one.metadata.name === name);
 }
 
 /** The first control-plane node, made by Cluster API and CAPV. */
@@ -63,13 +74,16 @@ export function firstNode(seen: SpaSeen): Stage {
 
 /** Cluster API is at work; what it says of the deepest object is what we say. */
 function waitFor(seen: SpaSeen, type: string, reason: string, idle: string): Stage {
-  const cause = deepestCause(seen.gateway.objects);
-  const message = cause ? `${cause.object}: ${cause.message}` : idle;
+  const cause = deepestCause([...seen.gateway.objects, ...(seen.zones?.gateway ?? [])]);
+  const trouble = cause?.failed
+    ? withAdvice({ code: cause.code, message: cause.message, object: cause.object }, seen.spa.spec)
+    : undefined;
+  const message = cause ? `${cause.object}: ${trouble?.message ?? cause.message}` : idle;
   return {
     kind: "open",
     conditions: [condition(type, "False", cause?.code ?? reason, message)],
     waiting: true,
-    ...(cause?.failed ? { trouble: { code: cause.code, message: cause.message, object: cause.object } } : {}),
+    ...(trouble ? { trouble } : {}),
   };
 }
 

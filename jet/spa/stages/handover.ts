@@ -1,11 +1,15 @@
 // From an API that answers to a cluster that manages itself and knows what is wanted of it.
-import type { Resource } from "#core";
 import { conditionsOf, type MachineStatus } from "#proto";
-import { isSettled, stepText } from "../../pivot/journal.ts";
-import { deploymentKeys } from "../../providers.ts";
+import { zoneObjects } from "#proto/render/zones.ts";
+import { withAdvice } from "../../advice.ts";
+import { commandOf } from "../../pivot/command.ts";
+import { isBeforeDecision, isSettled, stepText } from "../../pivot/journal.ts";
+import { deploymentKeys, isAvailable } from "../../providers.ts";
 import type { SpaSeen } from "../seen.ts";
 import { type PlanOptions, type Stage, condition, isAnnounced, silence } from "../stage.ts";
 import { deliverAction } from "../action.ts";
+import { isInstalled } from "../upkeep.ts";
+import { hasZone } from "./build.ts";
 
 /** Controllers and agent in the workload cluster; done when they run and the agent has spoken. */
 export function install(seen: SpaSeen, options: PlanOptions): Stage {
@@ -13,9 +17,9 @@ export function install(seen: SpaSeen, options: PlanOptions): Stage {
   const { workload } = seen;
   if (seen.side !== "gateway") return { kind: "done", conditions: [condition(type, "True", "Completed")] };
   if (workload.kind !== "reachable") return { kind: "open" };
-  const wanted = deploymentKeys(seen.names.uid, options.images);
+  const wanted = deploymentKeys(seen.names.uid, options.providers);
   const absent = wanted.filter((at) => !workload.deployments.has(`${at.namespace}/${at.name}`));
-  if (absent.length > 0 || workload.crds < options.crds || !workload.spectroCluster) {
+  if (absent.length > 0 || !isInstalled(seen, options) || !workload.spectroCluster) {
     return {
       kind: "open",
       conditions: [
@@ -32,10 +36,21 @@ export function install(seen: SpaSeen, options: PlanOptions): Stage {
   const idle = wanted.filter((at) => !isAvailable(workload.deployments.get(`${at.namespace}/${at.name}`)));
   const progress = { done: wanted.length - idle.length, total: wanted.length };
   if (idle.length > 0) {
-    const message = `waiting for ${idle.map((at) => `Deployment ${at.namespace}/${at.name}`).join(", ")}`;
+    const waiting = `waiting for ${idle.map((at) => `Deployment ${at.namespace}/${at.name}`).join(", ")}`;
+    const trouble = workload.pods && withAdvice(workload.pods, seen.spa.spec);
+    const message = trouble ? `${waiting}: ${trouble.object}: ${trouble.message}` : waiting;
     return {
       kind: "open",
-      conditions: [condition(type, "False", "WaitingForDeployments", message)],
+      conditions: [condition(type, "False", trouble?.code ?? "WaitingForDeployments", message)],
+      progress,
+      waiting: true,
+      ...(trouble ? { trouble } : {}),
+    };
+  }
+  if (workload.silent !== undefined) {
+    return {
+      kind: "open",
+      conditions: [condition(type, "False", "WaitingForWebhooks", workload.silent)],
       progress,
     };
   }
@@ -51,13 +66,22 @@ export function install(seen: SpaSeen, options: PlanOptions): Stage {
   return { kind: "done", conditions: [condition(type, "True", "Completed")] };
 }
 
-function isAvailable(object: Resource | undefined): boolean {
-  const status = object?.status as
-    { availableReplicas?: number; conditions?: { type: string; status: string }[] } | undefined;
-  return (
-    (status?.availableReplicas ?? 0) > 0 ||
-    (status?.conditions?.some((c) => c.type === "Available" && c.status === "True") ?? false)
+/** The places of the machines, which do not move: the other side gets its own before anything arrives that refers to them. */
+export function zones(seen: SpaSeen): Stage {
+  const type = "ImagePullSecretPropagationDone";
+  if (seen.side !== "gateway" || !seen.zones) return { kind: "done" };
+  const have = seen.zones.workload;
+  const missing = zoneObjects(seen.spa.spec).filter(
+    ({ kind, object }) => !hasZone(have, kind, object.metadata.name),
   );
+  if (missing.length === 0) return { kind: "done" };
+  return {
+    kind: "open",
+    conditions: [
+      condition(type, "False", "CreatingFailureDomains", `${missing.length} objects are not there yet`),
+    ],
+    actions: missing.map(({ kind, object }) => ({ do: "apply", on: "workload", kind, object })),
+  };
 }
 
 /** The hand-over, by the journal. */
@@ -68,6 +92,14 @@ export function pivot(seen: SpaSeen): Stage {
     return { kind: "done", conditions: [condition(type, "True", "Completed", `epoch ${journal.epoch}`)] };
   }
   const underWay = journal && !isSettled(journal) ? journal : undefined;
+  if (commandOf(seen.spa) === "rollback" && (!underWay || isBeforeDecision(underWay))) {
+    const message = "taken back by a person; to begin again: pcg cluster pivot resume";
+    return {
+      kind: "open",
+      conditions: [condition(type, "False", underWay ? "RollBack" : "HeldBack", message)],
+      actions: underWay ? [{ do: "roll back" }] : [],
+    };
+  }
   const text = underWay ? stepText(underWay) : "";
   return {
     kind: "open",

@@ -5,7 +5,7 @@ import { controlPlanePlacement, poolText } from "#proto/render/addresses.ts";
 import { deepestCause } from "../../causes.ts";
 import { leaseClaim } from "../../render/lease.ts";
 import type { SpaSeen } from "../seen.ts";
-import { problemsText, roomProblems, specProblems } from "../problems.ts";
+import { endpointTaken, problemsText, roomProblems, specProblems } from "../problems.ts";
 import { type Stage, isBorn, condition, spaText } from "../stage.ts";
 import { apply } from "../action.ts";
 import { templateSeen } from "../rendered.ts";
@@ -22,11 +22,17 @@ export function validate(seen: SpaSeen): Stage {
     };
   }
   const { cloud, credential } = seen;
-  const problems = [...specProblems(seen.spa.spec), ...roomProblems(seen.needs)];
+  const { spec } = seen.spa;
+  const problems = [
+    ...specProblems(spec),
+    ...endpointTaken(spec, seen.endpoint),
+    ...roomProblems(seen.needs),
+  ];
+  problems.push(...(seen.etcd?.problems ?? []), ...(seen.images?.problems ?? []));
   if (cloud.kind === "answered") problems.push(...cloud.problems);
   const credentials = credentialCondition(seen);
   const unsure = cloud.kind === "failed" && credentials.status !== "False" ? cloud.fault : undefined;
-  const spec: ConditionDraft =
+  const valid: ConditionDraft =
     problems.length > 0
       ? condition(
           "SpecValid",
@@ -37,7 +43,7 @@ export function validate(seen: SpaSeen): Stage {
       : unsure || credential.kind === "missing" || credentials.status === "False"
         ? condition("SpecValid", "Unknown", "NotChecked", "the places could not be checked in vCenter yet")
         : condition("SpecValid", "True", "Valid");
-  const conditions = [spec, credentials];
+  const conditions = [valid, credentials];
   if (problems.length > 0 || credentials.status === "False") {
     const texts = [
       ...(credentials.status === "False" ? [credentials.message] : []),

@@ -42,6 +42,16 @@ export class Child {
     this.#watchdog = watchdog(this.#process.pid);
   }
 
+  /** Resolves when it has ended, however that came. */
+  get ended(): Promise<void> {
+    return this.#ended;
+  }
+
+  /** How it ended, and the end of its log; undefined while it runs. */
+  get end(): string | undefined {
+    return this.#end === undefined ? undefined : `${this.name} ended (${this.#end}): ${this.#tail()}`;
+  }
+
   /** What it has written so far. */
   get log(): string {
     return readFileSync(this.#log, "utf8");

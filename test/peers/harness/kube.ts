@@ -33,9 +33,12 @@ export interface KubeOptions {
   readonly dir: string;
   /** False: without the controller manager, which takes two seconds less. True unless told. */
   readonly controllers?: boolean;
+  /** Where Services get their addresses; in 127.0.0.0/8 a test can listen there itself. "10.96.0.0/16" unless told. */
+  readonly serviceCidr?: string;
 }
 
-const controllers = [
+/** Without these, owner references and namespaces do nothing. */
+export const controllers = [
   "garbage-collector-controller",
   "namespace-controller",
   "serviceaccount-controller",
@@ -74,7 +77,7 @@ async function startOnce(options: KubeOptions): Promise<Kube> {
   };
   const etcd = `http://127.0.0.1:${clientPort}`;
   const startApi = async () => {
-    const api = start("kube-apiserver", apiArgs(dir, port, etcd));
+    const api = start("kube-apiserver", apiArgs(dir, port, etcd, options.serviceCidr));
     await api.until("becoming ready", () => isReady(server, files.ca, files.admin), 60_000);
     return api;
   };
@@ -129,7 +132,7 @@ function etcdArgs(data: string, clientPort: number, peerPort: number): string[] 
   ];
 }
 
-function apiArgs(dir: string, port: number, etcd: string): string[] {
+function apiArgs(dir: string, port: number, etcd: string, serviceCidr = "10.96.0.0/16"): string[] {
   const at = (file: string) => join(dir, file);
   return [
     `--etcd-servers=${etcd}`,
@@ -141,7 +144,7 @@ function apiArgs(dir: string, port: number, etcd: string): string[] {
     "--service-account-issuer=https://kubernetes.default.svc",
     `--service-account-key-file=${at("sa.key")}`,
     `--service-account-signing-key-file=${at("sa.key")}`,
-    "--service-cluster-ip-range=10.96.0.0/16",
+    `--service-cluster-ip-range=${serviceCidr}`,
     "--authorization-mode=RBAC",
     "--allow-privileged",
     "--disable-admission-plugins=ServiceAccount",
@@ -191,7 +194,7 @@ function write(dir: string, name: string, text: string): string {
   return path;
 }
 
-function isReady(server: string, ca: string, admin: KeyPair): Promise<true | undefined> {
+export function isReady(server: string, ca: string, admin: KeyPair): Promise<true | undefined> {
   return new Promise((resolve, reject) => {
     const asked = request(
       `${server}/readyz`,

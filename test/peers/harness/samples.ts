@@ -35,7 +35,17 @@ const wanted = {
   network: { endpoint: { type: "VIP", port: 6443 }, certSANs: ["api.local"] },
   access: { sshKeys: ["ssh-ed25519 AAAA"], ntpServers: ["10.0.0.3"] },
   kubernetesVersion: "v1.35.4",
-  controlPlane: { replicas: 3, instance: { numCPUs: 4, memoryMiB: 8192 }, labels: { a: "b" } },
+  images: { registry: "registry.local:5000/mirror", pullSecretRef: { name: "logins" } },
+  controlPlane: {
+    replicas: 3,
+    etcd: { type: "external", endpoints: ["https://10.0.0.4:2379"], secretRef: { name: "etcd" } },
+    failureDomains: [
+      { name: "a", placement, region: "south", zone: "rack-1" },
+      { name: "b", placement },
+    ],
+    instance: { numCPUs: 4, memoryMiB: 8192 },
+    labels: { a: "b" },
+  },
   workerPools: [{ name: "workers", size: 2, taints: [{ key: "k", effect: "NoSchedule" }] }],
 };
 const agent = { planeUrl: "https://plane.local", enrolmentToken: "t" };

@@ -1,6 +1,7 @@
 // A real simulated vCenter: govmomi's vcsim, and govc to look into it from another side.
 import { spawn } from "node:child_process";
-import { mkdirSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { Secret } from "#core";
 import { binaries } from "./build.ts";
 import { Child } from "./child.ts";
@@ -12,8 +13,12 @@ export interface Vcsim {
   readonly thumbprint: string;
   readonly user: string;
   readonly password: Secret;
+  /** A second account, for whoever plays the machines: `setPassword` does not touch it. */
+  readonly hands: { readonly user: string; readonly password: Secret };
   /** Runs govc on it and gives what it printed; fails with what it complained about. `env` goes over the settings that let it in. */
   govc(args: readonly string[], env?: Readonly<Record<string, string>>): Promise<string>;
+  /** From now on logins need this password; sessions of before are over. govc follows. */
+  setPassword(password: Secret): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -31,8 +36,12 @@ export async function startVcsim({ dir, size = {} }: VcsimOptions): Promise<Vcsi
   const program = await binaries("vsphere");
   const password = new Secret(`pw-${process.pid}`);
   const counts = { dc: 1, cluster: 1, host: 3, vm: 1, ...size };
+  const passwordFile = join(dir, "password");
+  writeFileSync(passwordFile, password.reveal(), { mode: 0o600 });
+  const hands = { user: "machines@vsphere.local", password: new Secret(`hands-${process.pid}`) };
   const args = [
-    ...["-l", "127.0.0.1:0", "-username", user, "-password", password.reveal()],
+    ...["-l", "127.0.0.1:0", "-username", user, "-password-file", passwordFile],
+    ...["-hands", `${hands.user}:${hands.password.reveal()}`],
     ...Object.entries(counts).flatMap(([name, count]) => [`-${name}`, String(count)]),
   ];
   const child = new Child({ name: "vcsim", dir, program: program("vcsim"), args });
@@ -48,12 +57,23 @@ export async function startVcsim({ dir, size = {} }: VcsimOptions): Promise<Vcsi
       GOVC_INSECURE: "true", // its certificate is new with every start
       GOVC_PERSIST_SESSION: "false", // a kept session is keyed without the password
     };
+    const govc: Vcsim["govc"] = (words, more) => run(program("govc"), words, { ...env, ...more });
     return {
       url: plain.href,
       thumbprint,
       user,
       password,
-      govc: (words, more) => run(program("govc"), words, { ...env, ...more }),
+      hands,
+      govc,
+      async setPassword(next) {
+        writeFileSync(passwordFile, next.reveal(), { mode: 0o600 });
+        env.GOVC_PASSWORD = next.reveal();
+        const { sessionList } = JSON.parse(await govc(["session.ls", "-json"])) as {
+          sessionList: { key: string }[];
+        };
+        // One of them is govc's own, which is over by now.
+        for (const { key } of sessionList) await govc(["session.rm", key]).catch(() => "");
+      },
       stop: () => child.stop(),
     };
   } catch (error) {
