@@ -104,19 +104,9 @@ export interface Inventory {
 
 /** Reads everything afresh. Kinds that the store does not serve have no objects. */
 export async function readInventory(store: ResourceStore, signal?: AbortSignal): Promise<Inventory> {
-  const list = <R extends Resource>(kind: Kind<R>): Promise<readonly R[]> =>
-    listAll(store, kind, {}, signal).then(
-      ({ items }) => items,
-      (error: unknown) => {
-        if (isFault(error, "NotFound")) return []; // not served here
-        throw error;
-      },
-    );
-  const [inCluster, metal3, claims, metal3Claims, addresses, metal3Addresses, clusters] = await Promise.all([
-    Promise.all(
-      inClusterPoolKinds.map(async (kind) => (await list(kind)).map((pool) => knownPool(kind, pool as Pool))),
-    ),
-    list(metal3IPPool),
+  const list = <R extends Resource>(kind: Kind<R>) => served(store, kind, signal);
+  const [{ pools }, claims, metal3Claims, addresses, metal3Addresses, clusters] = await Promise.all([
+    readPools(store, signal),
     list(ipAddressClaim),
     list(metal3IPClaim),
     list(ipAddress),
@@ -124,11 +114,38 @@ export async function readInventory(store: ResourceStore, signal?: AbortSignal):
     list(cluster),
   ]);
   return {
-    pools: [...inCluster.flat(), ...metal3.map(knownMetal3Pool)],
+    pools,
     claims: [...claims.map(knownClaim), ...metal3Claims.map(knownMetal3Claim)],
     addresses: [...addresses.map(knownAddress), ...metal3Addresses.map(knownMetal3Address)],
     clusters: clusters.map((each) => ({ key: keyFor(each), paused: !!each.spec.paused || isPaused(each) })),
   };
+}
+
+/** The same of pools alone. */
+export async function readPools(store: ResourceStore, signal?: AbortSignal): Promise<Inventory> {
+  const [inCluster, metal3] = await Promise.all([
+    Promise.all(
+      inClusterPoolKinds.map(async (kind) =>
+        (await served(store, kind, signal)).map((pool) => knownPool(kind, pool as Pool)),
+      ),
+    ),
+    served(store, metal3IPPool, signal),
+  ]);
+  const pools = [...inCluster.flat(), ...metal3.map(knownMetal3Pool)];
+  return { pools, claims: [], addresses: [], clusters: [] };
+}
+
+async function served<R extends Resource>(
+  store: ResourceStore,
+  kind: Kind<R>,
+  signal: AbortSignal | undefined,
+): Promise<readonly R[]> {
+  try {
+    return (await listAll(store, kind, {}, signal)).items;
+  } catch (error) {
+    if (isFault(error, "NotFound")) return []; // not served here
+    throw error;
+  }
 }
 
 /** Pure. */

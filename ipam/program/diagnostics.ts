@@ -1,7 +1,7 @@
 // /healthz and /readyz for the kubelet, /metrics for Prometheus.
 import { createServer, type Server } from "node:http";
 import { Fault, type ControllerHealth } from "#core";
-import type { IpamGauges, PoolGauge } from "../gauges.ts";
+import type { IpamGauges } from "../gauges.ts";
 
 export interface Page {
   readonly status: number;
@@ -44,41 +44,22 @@ function closed(server: Server): Promise<void> {
   });
 }
 
-/** What Prometheus reads: every pool, and how the controllers fare. Pure. */
-export function metricsText(gauges: IpamGauges, health: readonly ControllerHealth[], leads: boolean): string {
+/** What Prometheus reads of the program itself; the pools are the inventory's to tell. Pure. */
+export function programMetrics(
+  gauges: IpamGauges,
+  health: readonly ControllerHealth[],
+  leads: boolean,
+): string {
   const lines: string[] = [];
   const metric = (
     name: string,
     help: string,
     type: "gauge" | "counter",
-    samples: readonly [string, number | bigint][],
+    samples: readonly [string, number][],
   ) => {
     lines.push(`# HELP ${name} ${help}`, `# TYPE ${name} ${type}`);
     for (const [labels, value] of samples) lines.push(`${name}${labels} ${value}`);
   };
-  const pools = gauges.read();
-  const pool = (name: string, help: string, read: (gauge: PoolGauge) => number | bigint) =>
-    metric(
-      `pcg_ipam_pool_${name}`,
-      help,
-      "gauge",
-      pools.map((each) => {
-        const { kind, namespace, name: own } = each;
-        return [labelled({ kind, namespace, pool: own }), read(each)];
-      }),
-    );
-  pool("total", "What the pool may give out.", ({ total }) => total);
-  pool("used", "Distinct addresses in use.", ({ used }) => used);
-  pool("free", "What may be given out now.", ({ free }) => free);
-  pool("quarantined", "Resting after use.", ({ resting }) => resting);
-  pool("reserved", "Kept for claims by name.", ({ reserved }) => reserved);
-  pool("waiting", "Claims that wait for room.", ({ waiting }) => waiting);
-  pool(
-    "out_of_range",
-    "In use, though the pool may not give it out any more.",
-    ({ outOfRange }) => outOfRange,
-  );
-  pool("duplicates", "Addresses that more than one IPAddress bears.", ({ duplicates }) => duplicates);
   metric("pcg_ipam_claims_bound_total", "Claims bound by this process.", "counter", [["", gauges.bound]]);
   metric(
     "pcg_ipam_claims_bound_seconds_total",

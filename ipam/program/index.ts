@@ -19,15 +19,15 @@ import {
   type ResourceStore,
   type RunningControllers,
 } from "#core";
-import { inClusterPoolKinds, ipAddress, metal3IPAddress, metal3IPPool } from "#proto";
+import { inClusterPoolKinds, ipamGroup, ipAddress, metal3IPAddress, metal3IPPool } from "#proto";
 import { IpamGauges } from "../gauges.ts";
+import { addressMetrics, pointerText, readInventory, type Inventory } from "../inventory/index.ts";
 import { judgeMetal3 } from "../webhooks/metal3.ts";
 import { serveWebhooks, type ServingPair, type WebhookServer } from "../webhooks/server.ts";
 import { renewalOf, servingCertificate } from "./certificates.ts";
-import { arpProber, systemWire, watchConflicts } from "../conflicts/index.ts";
-import { historyControllers, memoryHistory } from "../history/index.ts";
-import { addressMetrics } from "../inventory/index.ts";
-import { metricsText, servePages } from "./diagnostics.ts";
+import { arpProber, systemWire, watchConflicts, type Conflict } from "../conflicts/index.ts";
+import { historyControllers, memoryHistory, type HistoryShelf } from "../history/index.ts";
+import { programMetrics, servePages } from "./diagnostics.ts";
 import { podConnection } from "./in-cluster.ts";
 import type { IpamSettings } from "./options.ts";
 import { chosenParts, parts, servedKinds } from "./parts.ts";
@@ -47,6 +47,7 @@ export interface ProgramDeps {
 /** The lease's name: upstream's, so that its manager and ours never act at the same time where both elect a leader. */
 const leaseName = "7bb7acb4.ipam.cluster.x-k8s.io";
 const watchFilterLabel = "cluster.x-k8s.io/watch-filter";
+const inventoryEveryMs = 60_000;
 /** How often a certificate is looked after. */
 const certificateRoundMs = 60_000;
 
@@ -69,7 +70,8 @@ export async function runIpam(deps: ProgramDeps, settings: IpamSettings, signal:
 
     const gauges = new IpamGauges();
     const history = memoryHistory();
-    let figures = "";
+    let conflicts: readonly Conflict[] = [];
+    const pools = poolMetrics({ store, clock, gauges, history, conflicts: () => conflicts });
     let running: RunningControllers | undefined;
     let isReady = false;
     const health = await servePages("--health-addr", settings.healthAddr, {
@@ -79,9 +81,9 @@ export async function runIpam(deps: ProgramDeps, settings: IpamSettings, signal:
     });
     closers.push(health.close);
     const metrics = await servePages("--diagnostics-address", settings.diagnosticsAddress, {
-      "/metrics": () => ({
+      "/metrics": async () => ({
         status: 200,
-        text: metricsText(gauges, running?.health() ?? [], running !== undefined) + figures,
+        text: (await pools()) + programMetrics(gauges, running?.health() ?? [], running !== undefined),
       }),
     });
     closers.push(metrics.close);
@@ -115,10 +117,7 @@ export async function runIpam(deps: ProgramDeps, settings: IpamSettings, signal:
         { store, clock, log },
         {
           everyMs: conflictsEveryMs,
-          onFound: async (conflicts, inventory) => {
-            const facts = { inventory, history: await history.since(0), conflicts };
-            figures = addressMetrics(facts, clock.now());
-          },
+          onFound: (found) => void (conflicts = found),
         },
         lead,
       );
@@ -142,6 +141,39 @@ export async function runIpam(deps: ProgramDeps, settings: IpamSettings, signal:
 }
 
 const conflictsEveryMs = 300_000;
+
+interface PoolFacts {
+  readonly store: ResourceStore;
+  readonly clock: Clock;
+  readonly gauges: IpamGauges;
+  readonly history: HistoryShelf;
+  /** Those of the last look. */
+  readonly conflicts: () => readonly Conflict[];
+}
+
+/** The pools as the server has them, read at most once a minute however often it is asked: with many addresses that is a long list. */
+function poolMetrics({ store, clock, gauges, history, conflicts }: PoolFacts): () => Promise<string> {
+  let last: { readonly at: number; readonly inventory: Promise<Inventory> } | undefined;
+  return async () => {
+    const now = clock.now();
+    if (!last || now - last.at >= inventoryEveryMs) {
+      last = { at: now, inventory: readInventory(store) };
+      last.inventory.catch(() => (last = undefined));
+    }
+    const quarantined = new Map(
+      gauges.read().map(({ kind, namespace, name, resting }) => {
+        return [pointerText({ kind, group: ipamGroup, name, ...(namespace ? { namespace } : {}) }), resting];
+      }),
+    );
+    const facts = {
+      inventory: await last.inventory,
+      history: await history.since(0),
+      quarantined,
+      conflicts: conflicts(),
+    };
+    return addressMetrics(facts, now);
+  };
+}
 
 function electing(store: ResourceStore, deps: ProgramDeps, namespace: string): Leadership {
   const identity = `${hostname()}_${randomBytes(6).toString("hex")}`;

@@ -2,7 +2,7 @@
 import { sameJson, type Kind, type Resource, type ResourceStore } from "#core";
 import { metal3IPPool, type Metal3IPPool } from "#proto";
 import { overlapVerdict } from "../conflicts/find.ts";
-import { knownMetal3Pool, knownPool, readInventory } from "../inventory/index.ts";
+import { knownMetal3Pool, knownPool, readPools } from "../inventory/read.ts";
 import type { Pool } from "../words.ts";
 import type { AdmissionRequest, Verdict } from "./admission.ts";
 
@@ -20,7 +20,7 @@ export async function withOverlaps(
     kind.group === metal3IPPool.group
       ? knownMetal3Pool(whole as Metal3IPPool)
       : knownPool(kind, whole as Pool);
-  const { problems, warnings } = overlapVerdict(after, await readInventory(store));
+  const { problems, warnings } = overlapVerdict(after, await readPools(store));
   const all = [...verdict.warnings, ...warnings];
   return problems.length > 0 ? { kind: "invalid", problems, warnings: all } : { ...verdict, warnings: all };
 }

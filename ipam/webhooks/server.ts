@@ -2,7 +2,7 @@
 // /validate-…, /mutate-… (nothing is mutated), /convert.
 import { createServer, type Server } from "node:https";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { Fault, toJson, type Logger, type ResourceStore, type Kind } from "#core";
+import { Fault, toJson, type Kind, type Logger, type ResourceStore } from "#core";
 import { ipamGroup } from "#proto";
 import { addressesOf } from "../in-use.ts";
 import { placeOf, poolKinds, type Pool } from "../words.ts";

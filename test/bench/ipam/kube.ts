@@ -138,6 +138,7 @@ async function writes(kube: Kube): Promise<Map<string, number>> {
     if (!["POST", "PUT", "PATCH", "DELETE"].includes(label("verb")) || !label("code").startsWith("2"))
       continue;
     if (!/^(ip|inclusterip|globalincluster|leases)/.test(label("resource"))) continue;
+    if (label("resource") === "leases" && label("verb") === "PUT") continue; // the API server's own
     const name = `${label("verb")} ${label("resource")}${label("subresource") && `/${label("subresource")}`}`;
     found.set(name, (found.get(name) ?? 0) + Number(line.slice(line.lastIndexOf(" ") + 1)));
   }
