@@ -10,12 +10,15 @@ import {
   type OwnedStore,
 } from "#core";
 import {
+  arpProber,
   historyControllers,
   historyMigration,
   metal3Controllers,
   sqliteHistory,
   staticControllers,
+  systemWire,
   watchConflicts,
+  type Prober,
 } from "#ipam";
 import { ipAddress, metal3IPAddress, metal3IPPool, vsphereMachine } from "#proto";
 import type { VsphereClient } from "#vsphere";
@@ -34,6 +37,8 @@ export interface AddressDeps {
 
 export interface AddressWork {
   readonly controllers: readonly Controller[];
+  /** Asks this host's networks. */
+  readonly prober: Prober;
   /** Looks for conflicts until the signal aborts. */
   watch(signal: AbortSignal): Promise<void>;
   close(): Promise<void>;
@@ -48,6 +53,7 @@ export async function addressWork(deps: AddressDeps, dataDir: string): Promise<A
   const witness = vcenterWitness(vcenter, log);
   const kinds = [ipAddress as Kind, ...(metal3 ? [metal3IPAddress as Kind] : [])];
   return {
+    prober: arpProber({ clock: deps.clock, wire: systemWire }),
     controllers: [
       ...historyControllers({ ...deps, shelf }, kinds),
       ...(metal3 ? metal3Controllers(deps) : []),

@@ -179,7 +179,7 @@ export async function startGateway(
     const client = sessions.connect(account);
     const addresses = ending.own(await addressWork({ store, clock, log, random, vcenter: client }, dataDir));
     const controllers = [
-      ...ipamControllers({ store, clock, log }),
+      ...ipamControllers({ store, clock, log, random, prober: addresses.prober }),
       ...addresses.controllers,
       ...jet.controllers,
     ];

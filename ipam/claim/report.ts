@@ -49,7 +49,7 @@ export function claimStatus(
 }
 
 /** CAPV derives a VSphereVM's conditions from a claim's in both forms as soon as the claim has any in the newer one. */
-function asV1beta1({ type, status, reason, message, lastTransitionTime }: Condition) {
+export function asV1beta1({ type, status, reason, message, lastTransitionTime }: Condition) {
   const trouble = status === "False" ? { severity: "Warning", reason, message } : {};
   return { type, status, lastTransitionTime, ...trouble };
 }

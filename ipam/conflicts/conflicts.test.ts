@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from "vitest";
 
-import { silentLogger } from "#core";
+import { silentLogger, type Kind } from "#core";
 import { stage, type Stage } from "#core/controller/testing.ts";
 import { fakeClock } from "#core/time/fake-clock.ts";
 import {
@@ -24,6 +24,7 @@ import {
   systemWire,
   type Prober,
 } from "../index.ts";
+import { withOverlaps } from "../webhooks/overlaps.ts";
 import { metal3PoolDraft } from "../metal3/testing.ts";
 import { claimDraft, given, poolDraft } from "../testing.ts";
 
@@ -102,6 +103,25 @@ describe("conflicts", () => {
     });
     expect(edited(["10.0.0.50"])).toMatchObject({ problems: [{ field: "spec.addresses" }], warnings: [] });
     expect(edited(["10.0.0.51"])).toEqual({ problems: [], warnings: [] });
+  });
+
+  test("the webhook says it too; what does not change a pool's text is never refused", async () => {
+    const { store, pool } = await staged();
+    await pool("strict", {}, { "ipam.pcg.dev/overlap": "deny" });
+    const old = await pool("b", { addresses: ["10.0.1.5"], gateway: "10.0.1.1" });
+    const review = (addresses: string[], before = addresses) => ({
+      uid: "1",
+      name: "b",
+      kind: { group: inClusterIPPool.group, version: inClusterIPPool.version, kind: inClusterIPPool.kind },
+      operation: "UPDATE" as const,
+      object: { ...old, spec: { ...old.spec, addresses } },
+      oldObject: { ...old, spec: { ...old.spec, addresses: before } },
+    });
+    const judged = (...args: Parameters<typeof review>) =>
+      withOverlaps(store, inClusterIPPool as Kind, review(...args), { kind: "allowed", warnings: [] });
+    expect((await judged(["10.0.0.10"], ["10.0.1.5"])).kind).toBe("invalid");
+    expect((await judged(["10.0.0.10"])).kind).toBe("allowed");
+    expect(await judged(["10.0.1.6"], ["10.0.1.5"])).toEqual({ kind: "allowed", warnings: [] });
   });
 
   test("an address given twice is told of on the younger IPAddress; nothing is deleted", async () => {

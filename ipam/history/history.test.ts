@@ -15,7 +15,7 @@ import {
   ipamControllers,
   memoryHistory,
   metal3Controllers,
-  metricsText,
+  addressMetrics,
   readInventory,
   sqliteHistory,
   type HistoryEntry,
@@ -160,7 +160,7 @@ describe("figures", () => {
     );
     for (const name of ["a", "b", "c", "d"]) await store.create(ipAddressClaim, claimDraft(name));
     await quiet();
-    const text = metricsText(
+    const text = addressMetrics(
       { inventory: await readInventory(store), conflicts: [{ reason: "PoolsOverlap" }] },
       clock.now(),
     );

@@ -166,8 +166,8 @@ export function kindText({ kind, group }: Kind): string {
   return `${kind}.${group}`;
 }
 
-/** In memory, for tests and for those who need no history after a restart. */
-export function memoryHistory(): HistoryShelf {
+/** In memory, for those who need no history after a restart: the newest entries, and what is held. */
+export function memoryHistory(keep = 100_000): HistoryShelf {
   const entries: HistoryEntry[] = [];
   const known = new Set<string>();
   return {
@@ -177,6 +177,9 @@ export function memoryHistory(): HistoryShelf {
         if (!known.has(id)) entries.push(each);
         known.add(id);
       }
+      for (const old of entries.splice(0, Math.max(0, entries.length - keep)))
+        if (old.event === "released")
+          for (const event of ["given", "released"]) known.delete(`${old.uid} ${event}`);
     },
     ofAddress: async (address) => entries.filter((each) => each.address === address),
     ofClaim: async (claim) => entries.filter((each) => each.claim === claim),

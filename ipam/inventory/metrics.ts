@@ -38,7 +38,7 @@ export interface MetricFacts {
   readonly conflicts?: readonly { readonly reason: string }[];
 }
 
-export function metricsText(facts: MetricFacts, now: number): string {
+export function addressMetrics(facts: MetricFacts, now: number): string {
   const { inventory, history = [], quarantined, conflicts = [] } = facts;
   const pools = poolViews(inventory);
   const lines: string[] = [];

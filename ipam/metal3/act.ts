@@ -33,6 +33,7 @@ import {
 } from "#proto";
 import { formatAddress, type Address } from "../address.ts";
 import { withOwners } from "../claim/act.ts";
+import { asV1beta1 } from "../claim/report.ts";
 import { digitsOf, type Reservations } from "../reservation.ts";
 import { addressesOnPool, flavours, type Metal3Seen, type SeenAddress, type SeenClaim } from "./observe.ts";
 import type { Grant, Metal3Action, Verdict } from "./plan.ts";
@@ -285,12 +286,14 @@ function capiStatus(
 ): NonNullable<IPAddressClaim["status"]> {
   const condition =
     verdict.kind === "bound"
-      ? { status: "True" as const, reason: "AddressAllocated", message: verdict.address.object.spec.address }
+      ? { status: "True" as const, reason: "AddressAllocated", message: "" } // CAPV repeats what claims say
       : { status: "False" as const, reason: verdict.reason, message: verdict.message };
+  const conditions = setCondition(status?.conditions, { type: "Ready", ...condition }, now);
   return {
     ...status,
     ...(verdict.kind === "bound" ? { addressRef: { name: verdict.address.object.metadata.name } } : {}),
-    conditions: setCondition(status?.conditions, { type: "Ready", ...condition }, now),
+    conditions,
+    deprecated: { v1beta1: { conditions: conditions.map(asV1beta1) } },
   };
 }
 

@@ -19,12 +19,14 @@ import {
   type ResourceStore,
   type RunningControllers,
 } from "#core";
-import { inClusterPoolKinds, ipamGroup, metal3IPPool } from "#proto";
+import { inClusterPoolKinds, ipamGroup, ipAddress, metal3IPAddress, metal3IPPool } from "#proto";
 import { IpamGauges } from "../gauges.ts";
-import { metricsText, pointerText, readInventory, type Inventory } from "../inventory/index.ts";
+import { addressMetrics, pointerText, readInventory, type Inventory } from "../inventory/index.ts";
 import { judgeMetal3 } from "../webhooks/metal3.ts";
 import { serveWebhooks, type ServingPair, type WebhookServer } from "../webhooks/server.ts";
 import { renewalOf, servingCertificate } from "./certificates.ts";
+import { arpProber, systemWire, watchConflicts, type Conflict } from "../conflicts/index.ts";
+import { historyControllers, memoryHistory, type HistoryShelf } from "../history/index.ts";
 import { programMetrics, servePages } from "./diagnostics.ts";
 import { podConnection } from "./in-cluster.ts";
 import type { IpamSettings } from "./options.ts";
@@ -67,7 +69,9 @@ export async function runIpam(deps: ProgramDeps, settings: IpamSettings, signal:
     log.info("serving", { parts: chosen, olderVersions: [...served.older].map((each) => each.join(" ")) });
 
     const gauges = new IpamGauges();
-    const pools = poolMetrics(store, clock, gauges);
+    const history = memoryHistory();
+    let conflicts: readonly Conflict[] = [];
+    const pools = poolMetrics({ store, clock, gauges, history, conflicts: () => conflicts });
     let running: RunningControllers | undefined;
     let isReady = false;
     const health = await servePages("--health-addr", settings.healthAddr, {
@@ -99,9 +103,24 @@ export async function runIpam(deps: ProgramDeps, settings: IpamSettings, signal:
         random,
         gauges,
         exclusive: settings.leaderElect,
+        prober: arpProber({ clock, wire: systemWire }),
         ...(settings.watchFilter === undefined ? {} : { serves: bearing(settings.watchFilter) }),
       };
-      const controllers = chosen.flatMap((name) => [...(parts[name]?.controllers(all, served.kinds) ?? [])]);
+      const bearers = [ipAddress as Kind, metal3IPAddress as Kind].filter((kind) =>
+        served.kinds.some((each) => each.group === kind.group && each.kind === kind.kind),
+      );
+      const controllers = [
+        ...chosen.flatMap((name) => [...(parts[name]?.controllers(all, served.kinds) ?? [])]),
+        ...historyControllers({ store, clock, log, shelf: history }, bearers),
+      ];
+      const watching = watchConflicts(
+        { store, clock, log },
+        {
+          everyMs: conflictsEveryMs,
+          onFound: (found) => void (conflicts = found),
+        },
+        lead,
+      );
       running = runControllers({ store, clock, log, random }, controllers, lead);
       await running.ready.catch(() => {});
       if (!lead.aborted) {
@@ -112,7 +131,7 @@ export async function runIpam(deps: ProgramDeps, settings: IpamSettings, signal:
         if (lead.aborted) resolve();
         lead.addEventListener("abort", () => resolve(), { once: true });
       });
-      await running.stopped;
+      await Promise.all([running.stopped, watching]);
       running = undefined;
     }, end.signal);
   } finally {
@@ -121,8 +140,19 @@ export async function runIpam(deps: ProgramDeps, settings: IpamSettings, signal:
   }
 }
 
+const conflictsEveryMs = 300_000;
+
+interface PoolFacts {
+  readonly store: ResourceStore;
+  readonly clock: Clock;
+  readonly gauges: IpamGauges;
+  readonly history: HistoryShelf;
+  /** Those of the last look. */
+  readonly conflicts: () => readonly Conflict[];
+}
+
 /** The pools as the server has them, read at most once a minute however often it is asked: with many addresses that is a long list. */
-function poolMetrics(store: ResourceStore, clock: Clock, gauges: IpamGauges): () => Promise<string> {
+function poolMetrics({ store, clock, gauges, history, conflicts }: PoolFacts): () => Promise<string> {
   let last: { readonly at: number; readonly inventory: Promise<Inventory> } | undefined;
   return async () => {
     const now = clock.now();
@@ -135,7 +165,13 @@ function poolMetrics(store: ResourceStore, clock: Clock, gauges: IpamGauges): ()
         return [pointerText({ kind, group: ipamGroup, name, ...(namespace ? { namespace } : {}) }), resting];
       }),
     );
-    return metricsText({ inventory: await last.inventory, quarantined }, now);
+    const facts = {
+      inventory: await last.inventory,
+      history: await history.since(0),
+      quarantined,
+      conflicts: conflicts(),
+    };
+    return addressMetrics(facts, now);
   };
 }
 

@@ -1,8 +1,9 @@
 // What admission says of Metal3's pools.
-import { isFault, type ResourceStore } from "#core";
+import { isFault, type Kind, type ResourceStore } from "#core";
 import { metal3IPPool, metal3IpamGroup, type Metal3IPPool } from "#proto";
 import { metal3PoolProblems } from "../metal3/ranges.ts";
 import type { AdmissionRequest, Verdict } from "./admission.ts";
+import { withOverlaps } from "./overlaps.ts";
 
 /** Undefined for what is no pool of Metal3's. What is in use is what the pool's own status says, as upstream has it. */
 export async function judgeMetal3(
@@ -25,5 +26,5 @@ export async function judgeMetal3(
   const problems = metal3PoolProblems(pool.spec, old?.spec, inUse);
   return problems.length > 0
     ? { kind: "invalid", problems, warnings: [] }
-    : { kind: "allowed", warnings: [] };
+    : withOverlaps(store, metal3IPPool as Kind, review, { kind: "allowed", warnings: [] });
 }

@@ -4,11 +4,10 @@ import { createServer, type Server } from "node:https";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { Fault, toJson, type Kind, type Logger, type ResourceStore } from "#core";
 import { ipamGroup } from "#proto";
-import { overlapVerdict } from "../conflicts/find.ts";
 import { addressesOf } from "../in-use.ts";
-import { knownPool, readPools, type KnownPool } from "../inventory/read.ts";
 import { placeOf, poolKinds, type Pool } from "../words.ts";
 import { judgePool, reviewOf, type AdmissionRequest, type Verdict } from "./admission.ts";
+import { withOverlaps } from "./overlaps.ts";
 import { convert } from "./conversion.ts";
 
 export interface WebhookDeps {
@@ -102,8 +101,6 @@ async function judge({ store, judge: others }: WebhookDeps, review: AdmissionReq
     metadata: { ...pool.metadata, name: pool.metadata.name ?? review.name },
   });
   const isNew = review.operation === "CREATE";
-  const isSame =
-    JSON.stringify((review.oldObject as Pool | null | undefined)?.spec) === JSON.stringify(pool.spec);
   const inUse = isNew ? [] : (await addressesOf(store, place)).map(({ spec }) => spec.address);
   const verdict = judgePool(
     review.operation,
@@ -111,17 +108,7 @@ async function judge({ store, judge: others }: WebhookDeps, review: AdmissionReq
     (review.oldObject ?? undefined) as Pool | undefined,
     inUse,
   );
-  if (verdict.kind !== "allowed" || review.operation === "DELETE" || isSame) return verdict;
-  return withOverlaps(store, verdict, knownPool(kind as unknown as Kind, pool));
-}
-
-/** Overlaps with other pools are warned of, or refused where a pool says so. Only new ranges are looked at: finalizers come and go. */
-async function withOverlaps(store: ResourceStore, verdict: Verdict, pool: KnownPool): Promise<Verdict> {
-  const { problems, warnings } = overlapVerdict(pool, await readPools(store));
-  const all = [...verdict.warnings, ...warnings];
-  return problems.length > 0
-    ? { kind: "invalid", problems, warnings: all }
-    : { kind: "allowed", warnings: all };
+  return withOverlaps(store, kind as Kind, review, verdict);
 }
 
 async function bodyOf(request: IncomingMessage): Promise<string> {
