@@ -1,5 +1,5 @@
 // One pool's book within one process: what its IPAddresses hold, what is being given right now, and who waits. For speed and order;
-// what keeps addresses unique among processes is the reservation, or the lead (docs/decisions/0023).
+// what keeps addresses unique among processes is the reservation, or the lead (docs/decisions/0029).
 //
 //   D1. An IPAddress counts from when we made it or heard of it, until we hear of its end.
 //   D2. What was offered is offered to nobody else until its IPAddress shows or it is certain that none was made.

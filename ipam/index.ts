@@ -22,7 +22,7 @@ export interface IpamDeps {
   readonly reservationNamespace?: string;
   /**
    * Nobody else gives out of these pools while these controllers run, since a lead says so: no reservations are needed, which saves two
-   * writes an address. False unless told (docs/decisions/0023).
+   * writes an address. False unless told (docs/decisions/0029).
    */
   readonly exclusive?: boolean;
   /** Filled with figures, for metrics. */
