@@ -7,6 +7,6 @@ export default defineConfig({
     exclude: ["node_modules/**", "dist/**", "test/peers/**"],
     testTimeout: 20_000,
     hookTimeout: 20_000,
-    maxWorkers: 2,
+    maxWorkers: 3, // scenarios wait more than they work
   },
 });

@@ -133,7 +133,7 @@ describe("a link over gRPC", () => {
   });
 
   test("a blackhole in the middle is noticed by both sides, and the next line resumes", async () => {
-    const times = { keepaliveMs: 100, deadMs: 400 };
+    const times = { keepaliveMs: 200, deadMs: 1_500 };
     const plane = await hub({ times });
     const relay = await badRelay(plane.port);
     ends.push(relay.close);
