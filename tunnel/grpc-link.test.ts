@@ -138,7 +138,8 @@ describe("a link over gRPC", () => {
     const relay = await badRelay(plane.port);
     ends.push(relay.close);
     const gate = await link(relay.port, undefined, times);
-    await until(() => plane.peers().length === 1);
+    // A dial that hangs has a patience of its own: both must be through with it.
+    await until(() => plane.peers().length === 1 && gate.state.kind === "connected");
     const since = plane.peers()[0]?.since ?? 0;
     relay.freeze();
     const frozenAt = Date.now();
