@@ -183,11 +183,15 @@ export class PoolBook {
   /** All that is known by IPAddresses alone: what is only being given does not count as used. */
   counts(): Counts & { readonly waiting: number } {
     const counts = this.#allocator.counts();
-    const unmade = [...this.#pending.keys()].filter((owner) => !this.#borne.has(owner)).length;
+    const offered = [...this.#pending.keys()].filter((owner) => !this.#borne.has(owner));
+    const bearers = offered.map((owner) => this.#othersOf(owner).length);
+    const unmade = bearers.filter((count) => count === 0).length;
+    const taken = bearers.filter((count) => count === 1).length; // borne once, by another's IPAddress
     return {
       ...counts,
       used: counts.used - unmade,
       free: counts.free + BigInt(unmade),
+      duplicates: counts.duplicates - taken,
       waiting: this.#waiting.size,
     };
   }
@@ -195,23 +199,35 @@ export class PoolBook {
   /** What people should hear of: addresses out of range, and addresses borne twice with who bears them. */
   oddities(): { readonly outOfRange: readonly string[]; readonly duplicates: readonly string[] } {
     const { outOfRange, duplicates } = this.#allocator.oddities();
-    const addressesOf = (value: bigint) => this.#allocator.bearersOf(value);
+    const addressesOf = (value: bigint) => this.#bearersOf(value);
     return {
       outOfRange: outOfRange.flatMap(addressesOf).map((owner) => this.#borne.get(owner)?.address ?? owner),
-      duplicates: duplicates.map(
-        (value) => `${this.#terms?.text(value) ?? value} (${[...addressesOf(value)].sort().join(", ")})`,
-      ),
+      duplicates: duplicates
+        .filter((value) => addressesOf(value).length > 1)
+        .map(
+          (value) => `${this.#terms?.text(value) ?? value} (${[...addressesOf(value)].sort().join(", ")})`,
+        ),
     };
   }
 
   /** Whether another IPAddress than the owner's bears the owner's value. */
   isShared(owner: string): boolean {
-    const value = this.#allocator.heldBy(owner);
-    return value !== undefined && this.#allocator.bearersOf(value).length > 1;
+    return this.#othersOf(owner).length > 0;
   }
 
   stop(): void {
     this.#timer?.cancel();
+  }
+
+  /** Whose IPAddresses bear the value. To whom it is only offered does not bear it: another process may have been faster. */
+  #bearersOf(value: bigint): readonly string[] {
+    return this.#allocator.bearersOf(value).filter((owner) => this.#borne.has(owner));
+  }
+
+  /** Whose IPAddresses, but the owner's, bear the owner's value. */
+  #othersOf(owner: string): readonly string[] {
+    const value = this.#allocator.heldBy(owner);
+    return value === undefined ? [] : this.#bearersOf(value).filter((other) => other !== owner);
   }
 
   #hold({ address, claimant }: Borne): void {

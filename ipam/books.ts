@@ -14,6 +14,8 @@ export class Books {
   /** Which book a claim was offered something from. */
   readonly #offered = new Map<string, PoolBook>();
   readonly #terms = new WeakMap<Pool, PoolTerms>();
+  /** The latest revision of an IPAddress that we have heard of; changes come in order. */
+  #heard = -1n;
   #wake: (claim: Key) => void = () => {};
 
   constructor(deps: {
@@ -29,7 +31,7 @@ export class Books {
   /** Follows IPAddresses and pools from now on; `wake` asks for a round of a claim. */
   begin(means: Means): void {
     this.#wake = (claim) => means.wake(claim);
-    means.cache(ipAddress).subscribe(({ type, object }) => this.#address(type === "Deleted", object));
+    means.cache(ipAddress).subscribe(({ type, object }) => this.#hear(type === "Deleted", object));
     for (const kind of this.#kinds)
       means.cache(kind).subscribe(({ type, object }) => {
         if (type !== "Deleted") this.shape(placeOf(kind, object), object);
@@ -85,10 +87,30 @@ export class Books {
     book.settle(text, false);
   }
 
-  #address(isGone: boolean, address: IPAddress): void {
+  /**
+   * The store answered with this IPAddress. An answer that comes late is no news: what we heard meanwhile may be the IPAddress's end,
+   * of which we would not hear again (D1).
+   */
+  answered(address: IPAddress): void {
+    const revision = revisionOf(address);
+    if (revision === undefined || revision > this.#heard) this.#take(false, address);
+  }
+
+  #hear(isGone: boolean, address: IPAddress): void {
+    const revision = revisionOf(address);
+    if (revision !== undefined && revision > this.#heard) this.#heard = revision;
+    this.#take(isGone, address);
+  }
+
+  #take(isGone: boolean, address: IPAddress): void {
     const place = poolPlace(address);
     if (!place) return;
     if (isGone) this.of(place).gone(address);
     else this.of(place).see(address);
   }
+}
+
+/** Revisions of Kubernetes and of our stores are whole numbers that grow; undefined for any other. */
+function revisionOf({ metadata }: IPAddress): bigint | undefined {
+  return /^\d+$/.test(metadata.resourceVersion) ? BigInt(metadata.resourceVersion) : undefined;
 }

@@ -10,9 +10,10 @@ import {
   modify,
   ownerReference,
   parseApiVersion,
-  removeFinalizer,
   type Draft,
+  type Kind,
   type OwnerReference,
+  type Resource,
   type ResourceStore,
 } from "#core";
 import { clusterNameLabel, ipAddress, ipAddressClaim, type IPAddress, type IPAddressClaim } from "#proto";
@@ -97,7 +98,7 @@ async function allocate(deps: ActDeps, seen: ClaimSeen, value: bigint, text: str
   const rival = (await looks.look(place)).find(({ spec }) => terms.read(spec.address) === value);
   const isOurs = rival && keyText(keyOf(rival)) === keyText(key);
   if (rival && !isOurs) {
-    book.see(rival);
+    deps.books.answered(rival);
     book.cancel(keyText(key));
     await reservations.remove(reservation);
     throw taken;
@@ -126,15 +127,16 @@ async function make(
   book.unsure(keyText(key));
   try {
     const made = await store.create(ipAddress, draft);
-    book.see(made);
+    books.answered(made);
+    book.cancel(keyText(key)); // made and gone again, where we heard so before
     return made;
   } catch (error) {
     if (isFault(error, "Invalid", "Forbidden")) book.cancel(keyText(key));
     if (!isFault(error, "AlreadyExists")) throw error;
     // Another process finished this very claim, or we did, unheard. What there is, is looked at in the next round.
     const found = await store.get(ipAddress, key);
-    if (found) book.see(found);
-    else book.cancel(keyText(key));
+    if (found) books.answered(found);
+    book.cancel(keyText(key)); // nothing where it is there
     throw new Fault("Conflict", `an IPAddress ${keyText(key)} appeared meanwhile`, { cause: error });
   }
 }
@@ -213,16 +215,37 @@ async function release(store: ResourceStore, address: IPAddress): Promise<void> 
     if (!isFault(error, "Conflict")) throw error;
     return; // another of that name by now: not ours
   }
-  await removeFinalizer(store, ipAddress, key, protectAddress);
+  await unprotect(store, ipAddress, address, protectAddress);
+}
+
+/** Takes the finalizer off this very object: another of its name keeps its own. */
+async function unprotect<R extends Resource>(
+  store: ResourceStore,
+  kind: Kind<R>,
+  object: R,
+  finalizer: string,
+): Promise<void> {
+  const { uid } = object.metadata;
+  try {
+    await modify(store, kind, keyOf(object), ({ metadata }) => {
+      if (metadata.uid !== uid) return;
+      const others = metadata.finalizers?.filter((each) => each !== finalizer) ?? [];
+      if (others.length > 0) metadata.finalizers = others;
+      else delete metadata.finalizers;
+    });
+  } catch (error) {
+    if (!isFault(error, "NotFound")) throw error;
+  }
 }
 
 async function letGo(deps: ActDeps, { claim, place, pool, address }: ClaimSeen): Promise<void> {
   const { store, rivals } = deps;
-  if (rivals && pool && !address)
+  await unprotect(store, ipAddressClaim, claim, releaseAddress);
+  if (!rivals) return;
+  if (pool && !address)
+    // only now that the claim is gone (V2); what is left by a death in between is swept
     for (const { claimUid, lease } of await rivals.reservations.of(place, pool))
       if (claimUid === claim.metadata.uid) await rivals.reservations.remove(lease);
-  await removeFinalizer(store, ipAddressClaim, keyOf(claim), releaseAddress);
-  if (!rivals) return;
   // Another process may have been about to give it an address (V5). Garbage collection may have taken its owner off already.
   const late = await rivals.store.get(ipAddress, keyOf(claim));
   if (!late || !isHeldBy(late, claim)) return;

@@ -1,0 +1,77 @@
+// What a process believes of a pool when others are faster, and answers slow.
+import { describe, expect, test } from "vitest";
+import type { Means } from "#core";
+import { fakeClock } from "#core/time/fake-clock.ts";
+import { memoryStore } from "#core/store/memory-store.ts";
+import { inClusterIPPool, ipAddress, ipAddressClaim, type IPAddress, type IPAddressClaim } from "#proto";
+import { Books } from "./books.ts";
+import { addressDraft } from "./claim/act.ts";
+import { claimDraft, poolDraft } from "./testing.ts";
+import { placeOf } from "./words.ts";
+
+/** The books of a process for a pool of two addresses, and how it hears of IPAddresses. */
+async function process() {
+  const clock = fakeClock();
+  const store = memoryStore({ clock });
+  const books = new Books({ clock, random: () => 0.5, kinds: [inClusterIPPool] });
+  type Listener = (change: { type: string; object: IPAddress }) => void;
+  let hear: Listener = () => {};
+  const cache = (kind: unknown) => ({
+    subscribe: (listener: Listener) => void (kind === ipAddress && (hear = listener)),
+  });
+  books.begin({ cache, wake: () => {}, signal: new AbortController().signal } as unknown as Means);
+
+  const pool = await store.create(inClusterIPPool, poolDraft({ addresses: ["10.0.0.10-10.0.0.11"] }));
+  const place = placeOf(inClusterIPPool, pool);
+  const terms = books.shape(place, pool);
+  if (terms.kind !== "terms") throw new Error("the pool is wrong");
+  const claim = (name: string) => store.create(ipAddressClaim, claimDraft(name));
+  const make = (owner: IPAddressClaim, value: bigint) =>
+    store.create(ipAddress, addressDraft(owner, place, pool, terms.write(value)));
+  const first = 0x0a00000an;
+  return {
+    books,
+    book: books.of(place),
+    claim,
+    make,
+    first,
+    hear: (type: string, object: IPAddress) => hear({ type, object }),
+  };
+}
+
+describe("an address offered here that another process gave to another claim", () => {
+  test("is not borne twice: nobody has to give it back", async () => {
+    const { book, claim, make, first, hear } = await process();
+    const [ours, theirs] = [await claim("ours"), await claim("theirs")];
+    expect(book.offer(ours)).toMatchObject({ kind: "given", value: first });
+    hear("Added", await make(theirs, first));
+
+    expect(book.isShared("c/theirs")).toBe(false);
+    expect(book.oddities().duplicates).toEqual([]);
+    expect(book.counts()).toMatchObject({ used: 1, free: 1n, duplicates: 0 });
+  });
+
+  test("is borne twice once both have an IPAddress", async () => {
+    const { book, claim, make, first, hear } = await process();
+    const [ours, theirs] = [await claim("ours"), await claim("theirs")];
+    book.offer(ours);
+    hear("Added", await make(theirs, first));
+    hear("Added", await make(ours, first));
+
+    expect(book.isShared("c/theirs")).toBe(true);
+    expect(book.oddities().duplicates).toEqual(["10.0.0.10 (c/ours, c/theirs)"]);
+    expect(book.counts()).toMatchObject({ used: 1, free: 1n, duplicates: 1 });
+  });
+});
+
+test("an answer that comes after the IPAddress's end does not bring it back", async () => {
+  const { books, book, claim, make, first, hear } = await process();
+  const ours = await claim("ours");
+  book.offer(ours);
+  const made = await make(ours, first);
+  hear("Added", made);
+  hear("Deleted", made);
+  books.answered(made);
+
+  expect(book.counts()).toMatchObject({ used: 0, free: 2n });
+});
