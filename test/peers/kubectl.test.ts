@@ -3,14 +3,18 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { apiVersionOf, groupResource } from "#core";
+import { ipamKinds, ownKinds } from "#proto";
 import { gizmo } from "./harness/gizmo.ts";
 import { normal, plain } from "./harness/normal.ts";
 import { samples } from "./harness/samples.ts";
 import { startSides, type Outcome, type Side, type Sides } from "./harness/sides.ts";
 
+const crdKinds = [...ownKinds, ...ipamKinds];
+
 let sides: Sides;
 beforeAll(async () => {
-  sides = await startSides([gizmo, ...samples.map(([kind]) => kind)]);
+  const groups = new Set(samples.map(([kind]) => kind.group));
+  sides = await startSides([gizmo, ...crdKinds.filter((kind) => groups.has(kind.group))]); // whole groups: discovery tells them
 });
 afterAll(() => sides?.close());
 

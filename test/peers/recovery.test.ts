@@ -37,6 +37,7 @@ import {
 } from "#proto";
 import { machineTemplate } from "#proto/render/machine-template.ts";
 import { readMembers } from "#proto/render/membership.ts";
+import { establish, managementKinds } from "../../gateway/crds.ts";
 import { gatewayRecovery, lineageMigration, type GatewayRecovery } from "../../gateway/recovery.ts";
 import { memoryMirrors } from "../../jet/mirror/testing.ts";
 import { newJournal } from "../../jet/pivot/journal.ts";
@@ -103,6 +104,7 @@ async function start(before?: () => Promise<void>): Promise<void> {
     never,
   );
   store = await kubeStore(running.kubeconfig, { clock: systemClock });
+  await establish(store, managementKinds, systemClock, never);
 }
 
 async function stop(): Promise<void> {

@@ -3,9 +3,14 @@ import type { Kind } from "#core";
 import {
   gateway,
   globalInClusterIPPool,
+  globalInClusterPrefixPool,
   inClusterIPPool,
+  inClusterPrefixPool,
   ipAddress,
   ipAddressClaim,
+  metal3IPAddress,
+  metal3IPClaim,
+  metal3IPPool,
   spa,
   spectroCluster,
 } from "#proto";
@@ -17,6 +22,25 @@ const poolSpec = {
   allocateReservedIPAddresses: false,
   excludedAddresses: ["10.0.0.15"],
 };
+const prefixPoolSpec = {
+  prefixes: ["10.8.0.0/16"],
+  allocationPrefixLength: 28,
+  excludedPrefixes: ["10.8.0.0/24"],
+};
+const range = {
+  start: "10.0.0.10",
+  end: "10.0.0.20",
+  prefix: 24,
+  gateway: "10.0.0.1",
+  dnsServers: ["10.0.0.2"],
+};
+const metal3PoolSpec = {
+  pools: [range],
+  preAllocations: { one: "10.0.0.10" },
+  prefix: 24,
+  namePrefix: "edge",
+};
+const metal3Pool = { name: "edge", namespace: "default" };
 const poolRef = { apiGroup: "ipam.cluster.x-k8s.io", kind: "InClusterIPPool", name: "edge" };
 const placement = {
   datacenter: "DC0",
@@ -52,6 +76,16 @@ const agent = { planeUrl: "https://plane.local", enrolmentToken: "t" };
 export const samples: readonly (readonly [Kind, Readonly<Record<string, unknown>>])[] = [
   [inClusterIPPool, { spec: poolSpec }],
   [globalInClusterIPPool, { spec: poolSpec }],
+  [inClusterPrefixPool, { spec: prefixPoolSpec }],
+  [globalInClusterPrefixPool, { spec: prefixPoolSpec }],
+  [metal3IPPool, { spec: metal3PoolSpec }],
+  [metal3IPClaim, { spec: { pool: metal3Pool } }],
+  [
+    metal3IPAddress,
+    {
+      spec: { claim: { name: "c" }, pool: metal3Pool, address: "10.0.0.10", prefix: 24, gateway: "10.0.0.1" },
+    },
+  ],
   [ipAddressClaim, { spec: { clusterName: "edge-1", poolRef } }],
   [
     ipAddress,

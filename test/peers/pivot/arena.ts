@@ -10,6 +10,7 @@ import {
   clusterApiKinds,
   encode64,
   inClusterIPPool,
+  inClusterPrefixPool,
   ipAddress,
   ipAddressClaim,
   namespace,
@@ -86,7 +87,7 @@ async function allCrds(): Promise<Record<string, unknown>[]> {
   const upstream = folders.flatMap((folder) =>
     readdirSync(folder).flatMap((file) => crdsIn(readFileSync(join(folder, file), "utf8"))),
   );
-  const ours = [inClusterIPPool, spa].map((kind) => crdOf(kind) as unknown as Crd);
+  const ours = [inClusterIPPool, inClusterPrefixPool, spa].map((kind) => crdOf(kind) as unknown as Crd);
   return [...upstream, ...ours].map((crd) => {
     const root = /^(clusters|vsphereclusters|inclusterippools)\./.test(crd.metadata.name);
     const labels = {
