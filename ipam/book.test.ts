@@ -46,7 +46,7 @@ describe("an address offered here that another process gave to another claim", (
     expect(book.offer(ours)).toMatchObject({ kind: "given", value: first });
     hear("Added", await make(theirs, first));
 
-    expect(book.isShared("c/theirs")).toBe(false);
+    expect(book.sharers("c/theirs")).toEqual([]);
     expect(book.oddities().duplicates).toEqual([]);
     expect(book.counts()).toMatchObject({ used: 1, free: 1n, duplicates: 0 });
   });
@@ -58,7 +58,7 @@ describe("an address offered here that another process gave to another claim", (
     hear("Added", await make(theirs, first));
     hear("Added", await make(ours, first));
 
-    expect(book.isShared("c/theirs")).toBe(true);
+    expect(book.sharers("c/theirs")).toEqual([{ namespace: "c", name: "ours" }]);
     expect(book.oddities().duplicates).toEqual(["10.0.0.10 (c/ours, c/theirs)"]);
     expect(book.counts()).toMatchObject({ used: 1, free: 1n, duplicates: 1 });
   });

@@ -4,7 +4,7 @@
 //   D1. An IPAddress counts from when we made it or heard of it, until we hear of its end.
 //   D2. What was offered is offered to nobody else until its IPAddress shows or it is certain that none was made.
 //   D3. Of those who wait the first is woken first, and no more are woken than there is to give.
-import { keyText, type CancelTimer, type Clock, type Key } from "#core";
+import { keyOf, keyText, type CancelTimer, type Clock, type Key } from "#core";
 import { clusterNameLabel, type IPAddress, type IPAddressClaim } from "#proto";
 import {
   Allocator,
@@ -27,6 +27,7 @@ export interface BookDeps {
 
 /** What is known of an IPAddress. */
 interface Borne {
+  readonly key: Key;
   readonly uid: string;
   readonly address: string;
   readonly claimant: Claimant;
@@ -81,7 +82,7 @@ export class PoolBook {
     this.#pending.delete(owner);
     if (known?.uid === address.metadata.uid && known.address === address.spec.address) return;
     const claimant: Claimant = { owner, name: owner, groups: groupsOf(address, address.metadata.labels) };
-    const borne = { uid: address.metadata.uid, address: address.spec.address, claimant };
+    const borne = { key: keyOf(address), uid: address.metadata.uid, address: address.spec.address, claimant };
     this.#borne.set(owner, borne);
     this.#hold(borne);
   }
@@ -210,9 +211,9 @@ export class PoolBook {
     };
   }
 
-  /** Whether another IPAddress than the owner's bears the owner's value. */
-  isShared(owner: string): boolean {
-    return this.#othersOf(owner).length > 0;
+  /** The other IPAddresses that bear the owner's value. */
+  sharers(owner: string): readonly Key[] {
+    return this.#othersOf(owner).flatMap((other) => this.#borne.get(other)?.key ?? []);
   }
 
   stop(): void {

@@ -21,7 +21,7 @@ import {
   type Resource,
   type ResourceStore,
 } from "#core";
-import { namespace } from "#proto";
+import { ipAddressClaim, namespace } from "#proto";
 
 /** Where a pool of any kind is: without a namespace when it is cluster-scoped. */
 interface PoolPlace {
@@ -73,8 +73,21 @@ export class Reservations {
     } catch (error) {
       if (!isFault(error, "AlreadyExists")) throw error;
       const lease = await this.#store.get(leases, { namespace: inNamespace, name });
-      return lease?.metadata.labels?.[claimLabel] === uid ? lease : undefined; // V4
+      if (lease?.metadata.labels?.[claimLabel] === uid) return lease; // V4
+      // Whoever let that claim go died before it removed this.
+      if (!lease || !(await this.#isLeft(lease))) return undefined;
+      await this.remove(lease);
+      return create().catch((again: unknown) => {
+        if (!isFault(again, "AlreadyExists")) throw again;
+        return undefined;
+      });
     }
+  }
+
+  /** Whether the claim that holds this is gone (V2). */
+  async #isLeft(lease: Lease): Promise<boolean> {
+    const { claim, claimUid } = reservationOf(lease);
+    return (await this.#store.get(ipAddressClaim, claim))?.metadata.uid !== claimUid;
   }
 
   /** All reservations of a pool. */
@@ -84,18 +97,7 @@ export class Reservations {
       labels: matchLabels({ [poolLabel]: pool.metadata.uid }),
     };
     const { items } = await listAll(this.#store, leases, options, signal);
-    return items.map((lease) => {
-      const holder = lease.spec.holderIdentity ?? "";
-      return {
-        lease,
-        claimUid: lease.metadata.labels?.[claimLabel] ?? "",
-        claim: {
-          namespace: holder.slice(0, holder.indexOf("/")),
-          name: holder.slice(holder.indexOf("/") + 1),
-        },
-        digits: lease.metadata.name.slice(-32),
-      };
-    });
+    return items.map(reservationOf);
   }
 
   /** Removes exactly this one. Gone or replaced already: nothing happens. */
@@ -128,4 +130,14 @@ export function reservationName(pool: Resource, value: bigint): string {
 /** 32 hex digits: both families, and prefixes, whatever their text. Pure. */
 export function digitsOf(value: bigint): string {
   return value.toString(16).padStart(32, "0");
+}
+
+function reservationOf(lease: Lease): Reservation {
+  const holder = lease.spec.holderIdentity ?? "";
+  return {
+    lease,
+    claimUid: lease.metadata.labels?.[claimLabel] ?? "",
+    claim: { namespace: holder.slice(0, holder.indexOf("/")), name: holder.slice(holder.indexOf("/") + 1) },
+    digits: lease.metadata.name.slice(-32),
+  };
 }

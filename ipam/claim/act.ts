@@ -240,12 +240,11 @@ async function unprotect<R extends Resource>(
 
 async function letGo(deps: ActDeps, { claim, place, pool, address }: ClaimSeen): Promise<void> {
   const { store, rivals } = deps;
-  await unprotect(store, ipAddressClaim, claim, releaseAddress);
-  if (!rivals) return;
-  if (pool && !address)
-    // only now that the claim is gone (V2); what is left by a death in between is swept
+  if (rivals && pool && !address)
     for (const { claimUid, lease } of await rivals.reservations.of(place, pool))
       if (claimUid === claim.metadata.uid) await rivals.reservations.remove(lease);
+  await unprotect(store, ipAddressClaim, claim, releaseAddress);
+  if (!rivals) return;
   // Another process may have been about to give it an address (V5). Garbage collection may have taken its owner off already.
   const late = await rivals.store.get(ipAddress, keyOf(claim));
   if (!late || !isHeldBy(late, claim)) return;

@@ -11,6 +11,7 @@ import {
   type Kind,
   type Logger,
   type NearStore,
+  type ResourceStore,
 } from "#core";
 import { cluster, ipAddress, ipAddressClaim, type IPAddress } from "#proto";
 import type { Books } from "../books.ts";
@@ -24,6 +25,8 @@ import { report } from "./report.ts";
 
 export interface ClaimDeps {
   readonly store: NearStore;
+  /** Answers from what was written. */
+  readonly truth: ResourceStore;
   readonly clock: Clock;
   readonly log: Logger;
   readonly books: Books;
@@ -37,7 +40,7 @@ export interface ClaimDeps {
 
 /** Gives addresses to IPAddressClaims on our pools, and takes them back. */
 export function claimController(deps: ClaimDeps): Controller {
-  const { store, clock, books } = deps;
+  const { store, truth, clock, books } = deps;
   const waiters = new Waiters();
   const orphans = new Map<string, { readonly uid: string; readonly since: number }>();
   /** Claims whose round found nothing free. */
@@ -53,7 +56,7 @@ export function claimController(deps: ClaimDeps): Controller {
 
   const inner = steps<Seen, ClaimAction>(
     {
-      observe: (key, signal) => observe({ store, books, orphanSince }, key, signal),
+      observe: (key, signal) => observe({ store, truth, books, orphanSince }, key, signal),
       plan: (seen, now) => {
         const plan = planClaim(seen, now);
         const key = keyOf(seen.kind === "claim" ? seen.claim : seen.address);

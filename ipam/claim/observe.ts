@@ -31,8 +31,8 @@ export interface ClaimSeen {
   readonly terms: PoolTerms | undefined;
   /** An address for it; asked for only by a claim that may get one now. */
   readonly offer: Answer | { readonly kind: "bad wish"; readonly text: string } | undefined;
-  /** Another IPAddress of the pool bears the same address. */
-  readonly isShared: boolean;
+  /** Who else has an IPAddress of the pool with the same address: a claim, or nobody any more (V5). */
+  readonly sharer: "none" | "claim" | "left over";
   /** The claim as the writes of this round left it. */
   readonly round: { claim: IPAddressClaim };
 }
@@ -49,6 +49,8 @@ export type Seen = ClaimSeen | OrphanSeen;
 
 export interface ObserveDeps {
   readonly store: ResourceStore;
+  /** Answers from what was written. */
+  readonly truth: ResourceStore;
   readonly books: Books;
   /** When the IPAddress of this key was first seen without a claim; undefined forgets it. */
   readonly orphanSince: (key: Key, address: IPAddress | undefined) => number;
@@ -76,12 +78,26 @@ export async function observe(deps: ObserveDeps, key: Key, signal: AbortSignal):
     address,
     terms: pool && deps.books.shape(place, pool),
     offer: undefined,
-    isShared: address !== undefined && deps.books.of(place).isShared(keyText(key)),
+    sharer: address && !claim.status?.addressRef ? await sharerOf(deps, place, key, signal) : "none",
     round: { claim },
   };
   return seen.terms?.kind === "terms" && mayAllocate(seen)
     ? { ...seen, offer: offerFor(deps.books, seen) }
     : seen;
+}
+
+async function sharerOf(
+  { truth, books }: ObserveDeps,
+  place: PoolPlace,
+  key: Key,
+  signal: AbortSignal,
+): Promise<ClaimSeen["sharer"]> {
+  const others = books.of(place).sharers(keyText(key));
+  for (const other of others) {
+    const claim = await truth.get(ipAddressClaim, other, signal);
+    if (claim && !isDeleting(claim)) return "claim";
+  }
+  return others.length > 0 ? "left over" : "none";
 }
 
 function offerFor(books: Books, { claim, place, terms }: ClaimSeen): ClaimSeen["offer"] {

@@ -5,7 +5,9 @@
 //   C3. Paused (the claim, its pool, its cluster) means: nothing is given and nothing is released.
 //   C4. A cluster that cannot be found stops giving, never releasing.
 //   C5. Waiting is a plan, not an error: what could bring the claim on wakes it.
-//   C6. An IPAddress that we made for a claim not bound yet, and that turns out to share its address with another, is taken back.
+//   C6. An IPAddress that we made for a claim not bound yet, and that turns out to share its address with another claim's, is taken
+//       back. If the other's claim is gone, it is the other that goes, and the claim waits for that: whoever made this one may be
+//       binding the claim to it right now.
 import {
   formatTime,
   hasFinalizer,
@@ -69,11 +71,14 @@ function planRelease(seen: ClaimSeen, now: number): Plan<ClaimAction> {
   return doing(...(held ? [{ do: "release address" } as const] : []), { do: "let claim go" });
 }
 
+/** How soon to look again whether what is left over is gone. */
+const leftOverMs = 1_000;
+
 function graceMs({ addressReuseGracePeriodSeconds: seconds = 0 }: PoolSpec): number {
   return seconds * 1000;
 }
 
-function planHeld({ claim, place, isShared }: ClaimSeen, address: IPAddress): Plan<ClaimAction> {
+function planHeld({ claim, place, sharer }: ClaimSeen, address: IPAddress): Plan<ClaimAction> {
   const { poolRef, claimRef } = address.spec;
   const wanted = claim.spec.poolRef;
   const fits =
@@ -91,10 +96,11 @@ function planHeld({ claim, place, isShared }: ClaimSeen, address: IPAddress): Pl
   const former = claimOwner(address);
   if (isDeleting(address) && former && former.uid !== claim.metadata.uid)
     return doing({ do: "release address" }); // left over from an earlier claim of this name
-  if (isShared && !claim.status?.addressRef) {
-    if (former?.uid === claim.metadata.uid) return doing({ do: "release address" }); // C6
+  if (sharer !== "none" && !claim.status?.addressRef) {
+    const isOurs = former?.uid === claim.metadata.uid;
+    if (isOurs && sharer === "claim") return doing({ do: "release address" }); // C6
     const message = `${address.spec.address} is held by another IPAddress of ${poolName(place)} as well; delete one of the two`;
-    return waiting("AllocationFailed", message);
+    return { ...waiting("AllocationFailed", message), ...(isOurs ? { after: leftOverMs } : {}) };
   }
   return { actions: isComplete(address, claim) ? [] : [{ do: "adopt address" }], conditions: [allocated] };
 }
