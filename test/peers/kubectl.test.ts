@@ -3,13 +3,13 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { apiVersionOf, groupResource } from "#core";
-import { ipamKinds, ownKinds } from "#proto";
+import { ipamKinds, metal3Kinds, ownKinds } from "#proto";
 import { gizmo } from "./harness/gizmo.ts";
 import { normal, plain } from "./harness/normal.ts";
 import { samples } from "./harness/samples.ts";
 import { startSides, type Outcome, type Side, type Sides } from "./harness/sides.ts";
 
-const crdKinds = [...ownKinds, ...ipamKinds];
+const crdKinds = [...ownKinds, ...ipamKinds, ...metal3Kinds];
 
 let sides: Sides;
 beforeAll(async () => {
