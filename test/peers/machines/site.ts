@@ -14,7 +14,7 @@ import {
 } from "#core";
 import { ipamControllers } from "#ipam";
 import { kubeStore } from "#core/store/kube-store.ts";
-import { customResourceDefinition, inClusterIPPool, globalInClusterIPPool, namespace } from "#proto";
+import { customResourceDefinition, inClusterIPPool, inClusterPoolKinds, namespace } from "#proto";
 import { crdOf } from "#proto/generate-crds.ts";
 import { ensure } from "#sandbox/capi/edit.ts";
 import { eventually, type GoldenWish } from "#sandbox/capi/testing.ts";
@@ -76,7 +76,7 @@ export async function startSite({
       it.close(),
     );
     const store = own(await kubeStore(controlPlane.kubeconfig, { clock: systemClock }), (it) => it.close());
-    for (const kind of [inClusterIPPool, globalInClusterIPPool]) await serve(store, kind);
+    for (const kind of inClusterPoolKinds) await serve(store, kind);
     const stop = new AbortController();
     const running = runControllers({ store, ...deps }, ipamControllers({ store, ...deps }), stop.signal);
     ends.push(() => {
