@@ -30,11 +30,13 @@ export async function* run(args: readonly string[]): AsyncGenerator<Figure> {
     arena = await openArena(dir);
     const mover = await bundleMover(dir);
     const writes = await writesOf(arena, mover, dir);
-    const theirMs = await timeTheirs(arena, clusterctl);
     const at = pointsOver(writes, points);
     const ours: OurRun[] = [];
     const theirs: TheirRun[] = [];
+    const undisturbedMs: number[] = [];
     for (let round = 0; round < runs; round++) {
+      const theirMs = await timeTheirs(arena, clusterctl, round);
+      undisturbedMs.push(theirMs);
       for (const [index, point] of at.entries()) {
         const direction = (round + index) % 2 === 0 ? "ToWorkload" : "ToGateway";
         // Every other round the write has been sent, and may have been done or not.
@@ -63,7 +65,7 @@ export async function* run(args: readonly string[]): AsyncGenerator<Figure> {
     yield {
       figure: "kill matrix",
       mover: "clusterctl move",
-      undisturbedMs: theirMs,
+      undisturbedMs,
       runs: theirs.length,
       afterTheKill: tally(theirs.map((one) => one.left)),
       afterASecondRun: tally(theirs.map((one) => one.again)),

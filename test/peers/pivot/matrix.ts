@@ -186,10 +186,10 @@ export async function killTheirs(
   return { point: run.point, left, again };
 }
 
-/** How long clusterctl takes, undisturbed. */
-export async function timeTheirs(arena: Arena, clusterctl: string): Promise<number> {
+/** How long clusterctl takes now, undisturbed: on a shared machine that changes from round to round. */
+export async function timeTheirs(arena: Arena, clusterctl: string, round: number): Promise<number> {
   const all: number[] = [];
-  for (const uid of ["time-0", "time-1", "time-2"]) {
+  for (const uid of [0, 1, 2].map((at) => `time-${round}-${at}`)) {
     await seedCluster(arena, uid, "gateway");
     const moved = await runClusterctl(clusterctl, arena, uid);
     if (moved.code !== 0) throw new Error(`clusterctl failed: ${moved.said}`);
