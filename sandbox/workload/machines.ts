@@ -276,8 +276,8 @@ export function machineStandIn(deps: MachineDeps): MachineStandIn {
     cluster.members.delete(vm.biosUuid);
     if (cluster.members.size > 0) return;
     clusters.delete(key);
-    open.delete(key);
     await cluster.close(true);
+    if (open.get(key) === cluster) open.delete(key); // listed until nothing is left of it
   }
 
   let stopping: Promise<void> | undefined;
