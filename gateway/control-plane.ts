@@ -18,7 +18,7 @@ import type { Ending } from "./closer.ts";
 import { establish, managementKinds } from "./crds.ts";
 import { pemFile } from "./files.ts";
 import type { GatewayOptions } from "./options.ts";
-import type { GatewayDeps } from "./wiring.ts";
+import type { GatewayDeps } from "./deps.ts";
 
 export interface ManagementApi {
   readonly store: OwnedStore;

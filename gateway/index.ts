@@ -4,7 +4,8 @@ import { gatewayOptions } from "./options.ts";
 
 export { gatewayOptions, type GatewayOptions } from "./options.ts";
 export { planeCa } from "./files.ts";
-export { startGateway, type GatewayDeps, type RunningGateway } from "./wiring.ts";
+export type { GatewayDeps } from "./deps.ts";
+export { startGateway, type RunningGateway } from "./wiring.ts";
 export { runAgent, type AgentPod } from "./workload-program.ts";
 export { examine, type DoctorPorts, type Finding } from "./doctor.ts";
 export { historyFile } from "./addresses.ts";

@@ -14,8 +14,6 @@ import {
   openDatabase,
   runControllers,
   sleep,
-  type Clock,
-  type Logger,
   type OwnedStore,
 } from "#core";
 import { fileLeadership } from "#core/controller/file-leadership.ts";
@@ -42,6 +40,7 @@ import { cloudOf, keepAccount, passwordOf, type VcenterAccount } from "./account
 import { vsphereClouds } from "./cloud.ts";
 import { openManagementApi, programsOf } from "./control-plane.ts";
 import { crdObjects } from "./crds.ts";
+import type { GatewayDeps } from "./deps.ts";
 import { pemFile, planeCa } from "./files.ts";
 import { takesConnections } from "./endpoint.ts";
 import { keepPulse, type PulseFacts } from "./heartbeat.ts";
@@ -55,15 +54,6 @@ import { mirrorMigration } from "./mirror-shelf.ts";
 import { linkOutlet } from "./outlet.ts";
 import { imageSource } from "./images.ts";
 import { closer } from "./closer.ts";
-
-export interface GatewayDeps {
-  readonly clock: Clock;
-  readonly log: Logger;
-  readonly random: () => number;
-  readonly version: string;
-  /** Resident memory of this process, bytes. */
-  readonly memory: () => number;
-}
 
 export interface RunningGateway {
   readonly store: OwnedStore;

@@ -1,9 +1,31 @@
 // The plane's end of the link, over gRPC with mutual TLS.
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
-import { Secret } from "#core";
+import { Secret, type Clock, type Logger } from "#core";
 import { grpcListen, openHub } from "#tunnel";
-import type { OpenHub } from "./start.ts";
+import type { Hub, PeerIdentity } from "#tunnel/link.ts";
+import type { Listen } from "./addresses.ts";
+
+export interface HubOptions {
+  readonly dataDir: string;
+  readonly listen: Listen;
+  readonly tls: { readonly key: string; readonly cert: string; readonly ca: string };
+  /** Asked at each connection, after the certificate was verified against `tls.ca`. */
+  allow(identity: PeerIdentity): Promise<boolean>;
+  /** Program and version, for the other side's logs. */
+  readonly software?: string;
+}
+
+/** Opens the listening side of the link. */
+export type OpenHub = (
+  options: HubOptions,
+  deps: { readonly clock: Clock; readonly log: Logger; readonly random: () => number },
+) => Promise<{
+  readonly hub: Hub;
+  readonly address: Listen;
+  /** True when its outbox begins empty: whatever was handed to an earlier one and not delivered is lost. */
+  readonly fresh?: boolean;
+}>;
 
 export const openGrpcHub: OpenHub = async (
   { dataDir, listen, tls, allow, software },

@@ -1,13 +1,7 @@
 // The door of the plane.
 export type { Listen } from "./addresses.ts";
-export {
-  startPlane,
-  type HubOptions,
-  type OpenHub,
-  type Plane,
-  type PlaneDeps,
-  type PlaneOptions,
-} from "./start.ts";
+export type { HubOptions, OpenHub } from "./hub.ts";
+export { startPlane, type Plane, type PlaneDeps, type PlaneOptions } from "./start.ts";
 export {
   planeClient,
   type EventPage,

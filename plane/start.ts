@@ -11,7 +11,6 @@ import { join } from "node:path";
 import { Fault, type Clock, type Logger, type Secret } from "#core";
 import { keyFileSeal } from "#core/store/seal.ts";
 import { normalisePlaneUrl } from "#tunnel/identity/http.ts";
-import type { Hub, PeerIdentity } from "#tunnel/link.ts";
 import { present } from "./absent.ts";
 import { certificateNames, isLoopback, joined, publicHost, type Listen } from "./addresses.ts";
 import { openAuthority } from "./authority.ts";
@@ -19,7 +18,7 @@ import { clusterDesk } from "./clusters.ts";
 import { openPlaneDatabase } from "./database.ts";
 import { enrolmentDesk } from "./enrolment.ts";
 import { eventDesk } from "./events.ts";
-import { openGrpcHub } from "./hub.ts";
+import { openGrpcHub, type OpenHub } from "./hub.ts";
 import { healthDesk } from "./health-desk.ts";
 import { defaultLimits, type HealthLimits } from "./health.ts";
 import { speak } from "./messages.ts";
@@ -54,27 +53,6 @@ export interface PlaneOptions {
   readonly rates?: { readonly calls: number; readonly registrations: number } | undefined;
   readonly version?: string | undefined;
 }
-
-export interface HubOptions {
-  readonly dataDir: string;
-  readonly listen: Listen;
-  readonly tls: { readonly key: string; readonly cert: string; readonly ca: string };
-  /** Asked at each connection, after the certificate was verified against `tls.ca`. */
-  allow(identity: PeerIdentity): Promise<boolean>;
-  /** Program and version, for the other side's logs. */
-  readonly software?: string;
-}
-
-/** Opens the listening side of the link. */
-export type OpenHub = (
-  options: HubOptions,
-  deps: { readonly clock: Clock; readonly log: Logger; readonly random: () => number },
-) => Promise<{
-  readonly hub: Hub;
-  readonly address: Listen;
-  /** True when its outbox begins empty: whatever was handed to an earlier one and not delivered is lost. */
-  readonly fresh?: boolean;
-}>;
 
 export interface PlaneDeps {
   readonly clock: Clock;

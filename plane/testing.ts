@@ -6,7 +6,8 @@ import { silentLogger, type Clock, type Secret } from "#core";
 import { fakeClock, type FakeClock } from "#core/time/fake-clock.ts";
 import type { Hub, Message, MessageDraft, PeerIdentity } from "#tunnel/link.ts";
 import { planeClient, type PlaneClient } from "./client.ts";
-import { startPlane, type HubOptions, type OpenHub, type Plane, type PlaneOptions } from "./start.ts";
+import type { HubOptions, OpenHub } from "./hub.ts";
+import { startPlane, type Plane, type PlaneOptions } from "./start.ts";
 
 type Peer = Pick<PeerIdentity, "role" | "uid">;
 

@@ -51,6 +51,36 @@ function importsOf(text: string): string[] {
   return [...text.matchAll(/(?:from|import)\s*\(?\s*"([^"]+)"/g)].map((match) => match[1] ?? "");
 }
 
+/** The files that a file imports, types too: "core/index.ts". */
+function targetsOf(path: string, text: string): string[] {
+  return importsOf(text.replace(/^\s*(\/\/|\*).*$/gm, "")).flatMap((name) => {
+    if (name.startsWith(".")) return [join(path, "..", name)];
+    if (!name.startsWith("#")) return [];
+    return [name.endsWith(".ts") ? name.slice(1) : `${name.slice(1)}/index.ts`];
+  });
+}
+
+/** The files of one circle, in order; none when there is no circle. */
+function circleIn(graph: ReadonlyMap<string, readonly string[]>): string[] {
+  const clear = new Set<string>();
+  function walk(path: string, way: readonly string[]): string[] {
+    const at = way.indexOf(path);
+    if (at >= 0) return way.slice(at);
+    if (clear.has(path)) return [];
+    for (const target of graph.get(path) ?? []) {
+      const circle = walk(target, [...way, path]);
+      if (circle.length > 0) return circle;
+    }
+    clear.add(path);
+    return [];
+  }
+  for (const path of graph.keys()) {
+    const circle = walk(path, []);
+    if (circle.length > 0) return circle;
+  }
+  return [];
+}
+
 const sources = Object.keys(mayImport).flatMap(sourcesOf);
 const isTest = (path: string) => /\.test\.ts$|testing\.ts$|contract\.ts$|\/test-/.test(path);
 
@@ -86,6 +116,12 @@ describe("house rules", () => {
         .map((target) => `${path} imports ${target}`),
     );
     expect(wrong).toEqual([]);
+  });
+
+  it("no two files import each other, directly or round a corner", () => {
+    const graph = new Map(sources.map(({ path, text }) => [path, targetsOf(path, text)]));
+    expect(circleIn(graph)).toEqual([]);
+    expect(circleIn(new Map([...graph, ["core/index.ts", ["cli/main.ts"]]]))).toContain("cli/main.ts");
   });
 
   it("only programs touch the process, the real clock and chance", () => {

@@ -1,7 +1,8 @@
 // Whether machines can be placed as somebody asked: every mistake at once, each by the field they wrote, with what there is instead.
 import type { Problem } from "#core";
 import type { VsphereClient } from "./client.ts";
-import { problemOf, type Entry, type EntryKind, type InventorySnapshot } from "./inventory.ts";
+import type { Entry, EntryKind } from "./inventory-entry.ts";
+import { problemOf, type InventorySnapshot } from "./inventory.ts";
 import type { PrivilegeTarget } from "./privileges.ts";
 
 /** Names or full inventory paths. */

@@ -5,10 +5,50 @@ import { readObjects } from "./collector.ts";
 import { networkBacking } from "./network-backing.ts";
 import type { Session } from "./session.ts";
 import type { Ref, Write } from "./soap/types.ts";
-import type { CardRequest, CloneRequest, Reconfiguration } from "./vms.ts";
 
 type ConfigSpec = Write<"VirtualMachineConfigSpec">;
 type DeviceChange = Write<"VirtualDeviceConfigSpec">;
+
+export interface CloneRequest {
+  readonly name: string;
+  /** A template or a machine. */
+  readonly source: Ref;
+  readonly folder: Ref;
+  readonly pool: Ref;
+  /** Where the disks go; the source's datastore when absent. */
+  readonly datastore?: Ref;
+  /** False unless told. */
+  readonly powerOn?: boolean;
+  /** "linked" needs a snapshot of the source and falls back to "full" without one. "full" unless told. */
+  readonly mode?: "full" | "linked";
+  readonly numCPUs?: number;
+  readonly memoryMB?: number;
+  /** Grows the first disk to this; never shrinks it. */
+  readonly diskGiB?: number;
+  /** One vmxnet3 card for each, in place of the source's cards; absent keeps those. */
+  readonly networks?: readonly (Ref | CardRequest)[];
+  /** The clone's instance UUID: how it is found again when the answer was lost. vCenter's choice when absent. */
+  readonly instanceUuid?: string;
+  /** guestinfo.* and other settings. Values may be secrets: they are never logged. */
+  readonly extraConfig?: Readonly<Record<string, string>>;
+  readonly annotation?: string;
+}
+
+export interface CardRequest {
+  readonly network: Ref;
+  /** A fixed MAC address; generated when absent. */
+  readonly mac?: string;
+}
+
+export interface Reconfiguration {
+  readonly numCPUs?: number;
+  readonly memoryMB?: number;
+  /** An empty value removes the key. */
+  readonly extraConfig?: Readonly<Record<string, string>>;
+  readonly annotation?: string;
+}
+
+/** What a machine is and how it stands. */
 
 /** What a reconfiguration says. Pure. */
 export function configSpec(change: Reconfiguration): ConfigSpec {

@@ -3,15 +3,10 @@ export { connectVsphere, vsphereSessions } from "./sessions.ts";
 export type { ConnectOptions, SessionsOptions, VsphereSessions } from "./sessions.ts";
 export type { About, VsphereClient } from "./client.ts";
 export { fetchThumbprint, normaliseThumbprint, parseServer } from "./soap/certificate.ts";
-export type {
-  Entry,
-  EntryKind,
-  Inventory,
-  InventorySnapshot,
-  Pick as InventoryPick,
-  Scope,
-} from "./inventory.ts";
-export type { CardRequest, CloneRequest, Machine, PowerState, Reconfiguration, Vms } from "./vms.ts";
+export type { Entry, EntryKind } from "./inventory-entry.ts";
+export type { Inventory, InventorySnapshot, Pick as InventoryPick, Scope } from "./inventory.ts";
+export type { CardRequest, CloneRequest, Reconfiguration } from "./clone-spec.ts";
+export type { Machine, PowerState, Vms } from "./vms.ts";
 export { cardsOf, isCard, type MachineCard } from "./cards.ts";
 export { readAll, readObject, readObjects, waitForProperties } from "./collector.ts";
 export type { Tasks, TaskWait } from "./tasks.ts";

@@ -1,6 +1,6 @@
 // Reading the inventory: all kinds wanted in one request (and its pages), each object turned into a node with its parent.
 import { readKinds, readObjects, type Seen } from "./collector.ts";
-import type { Entry, EntryKind } from "./inventory.ts";
+import type { Entry, EntryKind } from "./inventory-entry.ts";
 import type { Session } from "./session.ts";
 import { isA } from "./soap/table.ts";
 import type { Property, Ref } from "./soap/types.ts";

@@ -2,7 +2,7 @@
 import { Fault, isFault, sleep } from "#core";
 import { readAll, readObject, readObjects, waitForProperties } from "./collector.ts";
 import { cardsOf, type MachineCard } from "./cards.ts";
-import { cloneSpec, configSpec } from "./clone-spec.ts";
+import { cloneSpec, configSpec, type CloneRequest, type Reconfiguration } from "./clone-spec.ts";
 import type { Session } from "./session.ts";
 import type { Property, Ref } from "./soap/types.ts";
 import { isVimFault } from "./soap/vim-fault.ts";
@@ -10,46 +10,6 @@ import { tasksOf, type TaskWait } from "./tasks.ts";
 
 export type PowerState = Property<"VirtualMachine", "runtime.powerState">;
 
-export interface CloneRequest {
-  readonly name: string;
-  /** A template or a machine. */
-  readonly source: Ref;
-  readonly folder: Ref;
-  readonly pool: Ref;
-  /** Where the disks go; the source's datastore when absent. */
-  readonly datastore?: Ref;
-  /** False unless told. */
-  readonly powerOn?: boolean;
-  /** "linked" needs a snapshot of the source and falls back to "full" without one. "full" unless told. */
-  readonly mode?: "full" | "linked";
-  readonly numCPUs?: number;
-  readonly memoryMB?: number;
-  /** Grows the first disk to this; never shrinks it. */
-  readonly diskGiB?: number;
-  /** One vmxnet3 card for each, in place of the source's cards; absent keeps those. */
-  readonly networks?: readonly (Ref | CardRequest)[];
-  /** The clone's instance UUID: how it is found again when the answer was lost. vCenter's choice when absent. */
-  readonly instanceUuid?: string;
-  /** guestinfo.* and other settings. Values may be secrets: they are never logged. */
-  readonly extraConfig?: Readonly<Record<string, string>>;
-  readonly annotation?: string;
-}
-
-export interface CardRequest {
-  readonly network: Ref;
-  /** A fixed MAC address; generated when absent. */
-  readonly mac?: string;
-}
-
-export interface Reconfiguration {
-  readonly numCPUs?: number;
-  readonly memoryMB?: number;
-  /** An empty value removes the key. */
-  readonly extraConfig?: Readonly<Record<string, string>>;
-  readonly annotation?: string;
-}
-
-/** What a machine is and how it stands. */
 export interface Machine {
   readonly ref: Ref;
   readonly name: string;

@@ -6,9 +6,10 @@ import { Fault, jsonLogger, sleep, type Logger } from "#core";
 import type { ClusterStatusBody, PlaneClient } from "#plane";
 import { applyDocuments, readDocuments } from "../commands/apply.ts";
 import { writeContext } from "../context.ts";
-import { startSite, type Site, type SiteDeps } from "../site.ts";
+import { startSite } from "../site.ts";
 import { untilStopped } from "../until-stopped.ts";
 import type { World } from "../world.ts";
+import type { DemoSite, OpenDemoSite } from "./demo-site.ts";
 import { logFile } from "./log-file.ts";
 import { progressLines } from "./progress.ts";
 import { openRealSite } from "./real.ts";
@@ -39,14 +40,6 @@ export interface DemoSummary {
     }[];
   };
   readonly durationMs: number;
-}
-
-/** What the demo needs of a site, played or real. */
-export interface DemoSite extends Pick<Site, "plane" | "client" | "apiKey" | "gateway" | "close"> {
-  /** For people: the vCenter's address and what it is. */
-  readonly vcenter: string;
-  /** The sample to apply, its addresses fit for this site. */
-  readonly sample: { readonly path: string; readonly text: string };
 }
 
 const lookMs = 200;
@@ -125,14 +118,6 @@ export async function demo(world: World, options: DemoOptions): Promise<void> {
     if (!keep && !world.signal.aborted) await rm(folder, { recursive: true, force: true });
   }
 }
-
-/** How a kind of site is opened. `file` is what to apply instead of the site's own sample. */
-export type OpenDemoSite = (
-  deps: SiteDeps,
-  options: { readonly dataDir: string; readonly file: string | undefined },
-  say: (text: string) => void,
-  world: Pick<World, "cwd" | "signal">,
-) => Promise<DemoSite>;
 
 const openSandboxSite: OpenDemoSite = async (deps, { dataDir, file }, _say, { cwd, signal }) => {
   const subnet = await takeSubnet();

@@ -4,7 +4,7 @@ import { access } from "node:fs/promises";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { Fault } from "#core";
-import type { OpenDemoSite } from "./demo.ts";
+import type { OpenDemoSite } from "./demo-site.ts";
 
 const harness = join(import.meta.dirname, "../../test/peers/site/demo.ts");
 

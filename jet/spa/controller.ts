@@ -40,7 +40,8 @@ import { observeSpa } from "./observe.ts";
 import { removeZones } from "./zones.ts";
 import type { CloudSeen, SpaSeen } from "./seen.ts";
 import { planDeletion } from "./plan-delete.ts";
-import { planCluster, type SpaPlan } from "./plan.ts";
+import { planCluster } from "./plan.ts";
+import type { SpaPlan } from "./spa-plan.ts";
 import { clusterStatus, reportSpa } from "./report.ts";
 
 /** An unchanged status is told again after so long: an outlet may have led nowhere for a moment. */

@@ -1,7 +1,7 @@
 // A cluster of which it is not known which side owns it: nothing is done for it, and it says what a person can do. Pure.
 import type { ConditionDraft } from "#core";
 import { words } from "#proto/render/names.ts";
-import type { SpaPlan } from "./plan.ts";
+import type { SpaPlan } from "./spa-plan.ts";
 import type { SpaSeen } from "./seen.ts";
 
 /** "Reason: message"; undefined where it is not held. A forced deletion does not wait for an answer. */

@@ -19,7 +19,7 @@ import type { Trouble } from "../milestones.ts";
 import { podTrouble } from "../pods.ts";
 import { isSettled } from "../pivot/journal.ts";
 import { deploymentKeys, isAvailable, readInstalled } from "../providers.ts";
-import type { Observer } from "./observe.ts";
+import type { Observer } from "./observer.ts";
 import type { SpaSeen, WorkloadSeen } from "./seen.ts";
 
 export async function readWorkload(

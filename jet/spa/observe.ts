@@ -18,10 +18,10 @@ import { addressNeeds } from "#proto/render/addresses.ts";
 import { clusterNames, words } from "#proto/render/names.ts";
 import { ledgerOf, mergeLedgers } from "../ledger.ts";
 import { activeSide } from "../pivot/journal.ts";
-import type { ImageSource, JetDeps, JetOptions, ProviderSource } from "../ports.ts";
+import type { JetDeps } from "../ports.ts";
 import type { LeasedAddress } from "../render/cluster.ts";
 import { leaseNames } from "../render/lease.ts";
-import { type CloudMemory, askCloud, countStrays } from "./observe-cloud.ts";
+import { askCloud, countStrays } from "./observe-cloud.ts";
 import {
   type SpaSeen,
   keptKubeconfigName,
@@ -31,22 +31,13 @@ import {
   type WorkloadSeen,
   placementsOf,
 } from "./seen.ts";
-import { readEndpoint, type EndpointMemory } from "./observe-endpoint.ts";
+import { readEndpoint } from "./observe-endpoint.ts";
 import { readEtcd } from "./observe-etcd.ts";
 import { readImages } from "./observe-images.ts";
+import type { Observer } from "./observer.ts";
 import { readWorkload } from "./observe-workload.ts";
 import { resolvedEndpoint } from "./rendered.ts";
 import { readZones } from "./zones.ts";
-
-export interface Observer {
-  readonly deps: JetDeps;
-  readonly options: Required<Pick<JetOptions, "systemNamespace" | "workloadTimeoutMs">> & {
-    readonly providers: ProviderSource;
-    readonly imageSource: ImageSource;
-  };
-  readonly memory: CloudMemory;
-  readonly endpoints: EndpointMemory;
-}
 
 export async function observeSpa(
   { deps, options, memory, endpoints }: Observer,

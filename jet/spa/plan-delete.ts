@@ -15,7 +15,7 @@ import { gracefulParts, needsItsApi } from "./deletion/graceful.ts";
 import { remembered } from "./deletion/memory.ts";
 import { orphanParts } from "./deletion/orphan.ts";
 import { elapsed, type DeletionOptions, type DeletionView, type Open, type Part } from "./deletion/part.ts";
-import type { SpaPlan } from "./plan.ts";
+import type { SpaPlan } from "./spa-plan.ts";
 import type { SpaSeen } from "./seen.ts";
 import { gatewayUpkeep, heardCommand } from "./upkeep.ts";
 

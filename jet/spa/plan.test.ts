@@ -28,7 +28,8 @@ import type { PivotJournal } from "../pivot/journal.ts";
 import type { NeedSeen, SpaSeen, WorkloadSeen } from "./seen.ts";
 import { planDeletion } from "./plan-delete.ts";
 import { desiredState } from "./rendered.ts";
-import { planCluster, type SpaPlan } from "./plan.ts";
+import { planCluster } from "./plan.ts";
+import type { SpaPlan } from "./spa-plan.ts";
 import type { SpaAction } from "./action.ts";
 
 const spec = wish();

@@ -10,12 +10,12 @@
 //   L3. Once a cluster has objects, its wish is not judged again: what exists is Cluster API's to drive.
 //   L4. A pivot under way is seen through: what led to it is not judged again, so that it says itself what a silent side means.
 import type { ConditionDraft } from "#core";
-import type { ClusterState, DeletionMemory, MachineStatus } from "#proto";
+import type { ClusterState } from "#proto";
 import { isSettled } from "../pivot/journal.ts";
-import { milestoneKeys, type MilestoneKey, type Standing, type Trouble } from "../milestones.ts";
-import type { Resolved } from "../render/cluster.ts";
+import { milestoneKeys, type MilestoneKey, type Standing } from "../milestones.ts";
 import type { SpaSeen } from "./seen.ts";
 import type { SpaAction } from "./action.ts";
+import type { SpaPlan } from "./spa-plan.ts";
 import type { PlanOptions, Stage } from "./stage.ts";
 import { validate, reserve, image } from "./stages/ready.ts";
 import { infrastructure, firstNode, kubeconfig } from "./stages/build.ts";
@@ -31,23 +31,6 @@ import {
   machinesSeen,
 } from "./upkeep.ts";
 import { resolvedEndpoint, templateSeen } from "./rendered.ts";
-
-export interface SpaPlan {
-  readonly actions: readonly SpaAction[];
-  readonly conditions: readonly ConditionDraft[];
-  /** "kept": the milestones stay as they were. */
-  readonly standings: Readonly<Partial<Record<MilestoneKey, Standing>>> | "kept";
-  readonly state: ClusterState;
-  /** What is in the way; the standing of its milestone carries it into the status. */
-  readonly trouble?: Trouble | undefined;
-  readonly machines?: readonly MachineStatus[] | undefined;
-  readonly endpoint?: Resolved["endpoint"] | undefined;
-  readonly template?: string | undefined;
-  /** What a deletion must remember. */
-  readonly deletion?: DeletionMemory;
-  /** When to look again if nothing wakes us. "busy": nothing here will; "watched": the gateway's watches do; "steady": all is well. */
-  readonly pace: "busy" | "watched" | "steady";
-}
 
 interface Part {
   readonly milestone: MilestoneKey;

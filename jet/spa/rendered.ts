@@ -23,8 +23,7 @@ import {
 import { controlPlane } from "../render/control-plane.ts";
 import { etcdSecrets, type EtcdSecret } from "../render/etcd.ts";
 import { zoneObjects } from "#proto/render/zones.ts";
-import { objectsOf, renderedTemplate, type NeedSeen, type SpaSeen } from "./seen.ts";
-import { isBorn } from "./stage.ts";
+import { isBorn, objectsOf, renderedTemplate, type NeedSeen, type SpaSeen } from "./seen.ts";
 
 interface Wanted {
   readonly kind: Kind;

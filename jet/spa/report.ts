@@ -22,7 +22,7 @@ import { activeSide, isSettled, ways, type PivotJournal } from "../pivot/journal
 import type { JetDeps } from "../ports.ts";
 import { Hindered, Waiting } from "./actor.ts";
 import type { SpaSeen } from "./seen.ts";
-import type { SpaPlan } from "./plan.ts";
+import type { SpaPlan } from "./spa-plan.ts";
 
 export interface ReportDeps {
   readonly deps: JetDeps;

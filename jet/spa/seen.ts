@@ -2,6 +2,7 @@
 import type { Fault, Secret } from "#core";
 import type { Kind, OwnedStore, Problem, Resource } from "#core";
 import {
+  cluster,
   vsphereMachineTemplate,
   type Deployment,
   type IPAddressClaim,
@@ -177,4 +178,9 @@ export function renderedTemplate(side: Side): string | undefined {
 
 export function objectsOf<R extends Resource>(side: Side, kind: Kind<R>): R[] {
   return side.objects.filter((o) => o.kind === kind.kind) as R[];
+}
+
+/** Whether its Cluster was ever written. */
+export function isBorn(seen: SpaSeen): boolean {
+  return seen.side !== "gateway" || objectsOf(seen.gateway, cluster).length > 0;
 }

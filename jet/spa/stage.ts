@@ -1,9 +1,8 @@
 // How a stage of a cluster's life stands, and the words that stages share.
 import type { ConditionDraft } from "#core";
-import { cluster } from "#proto";
 import type { MilestoneKey, Standing, Trouble } from "../milestones.ts";
 import type { ImageSource, ProviderSource } from "../ports.ts";
-import { objectsOf, type SpaSeen } from "./seen.ts";
+import type { SpaSeen } from "./seen.ts";
 import type { SpaAction } from "./action.ts";
 import { resolvedEndpoint } from "./rendered.ts";
 
@@ -43,10 +42,6 @@ export function condition(
 
 export function spaText({ spa }: SpaSeen): string {
   return `SpectroProvisioningAgent/${spa.metadata.name}`;
-}
-
-export function isBorn(seen: SpaSeen): boolean {
-  return seen.side !== "gateway" || objectsOf(seen.gateway, cluster).length > 0;
 }
 
 /** That the cluster's API does not answer, as a trouble. */

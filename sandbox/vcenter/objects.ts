@@ -1,7 +1,7 @@
 // Every object that has properties, by reference: entities of the world, tasks, managers, and what the session itself made.
 import type { Ref } from "#vsphere";
 import { isA } from "#vsphere/soap/table.ts";
-import type { Inside } from "./handlers.ts";
+import type { Inside } from "./call.ts";
 import { machineProperties } from "./machine-properties.ts";
 import { refOf } from "./machines.ts";
 import { bagOf, entityBag, type PropertyBag } from "./properties.ts";

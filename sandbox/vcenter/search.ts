@@ -1,6 +1,6 @@
 // The search index: by UUID, by path, by name below an entity, by address.
 import type { Ref } from "#vsphere";
-import type { Handlers, Inside } from "./handlers.ts";
+import type { Handlers, Inside } from "./call.ts";
 import { refOf } from "./machines.ts";
 import type { Entity, MachineEntity } from "./entities.ts";
 

@@ -4,9 +4,9 @@ import { ipAddressClaim } from "#proto";
 import { controlPlanePlacement, poolText } from "#proto/render/addresses.ts";
 import { deepestCause } from "../../causes.ts";
 import { leaseClaim } from "../../render/lease.ts";
-import type { SpaSeen } from "../seen.ts";
+import { isBorn, type SpaSeen } from "../seen.ts";
 import { endpointTaken, problemsText, roomProblems, specProblems } from "../problems.ts";
-import { type Stage, isBorn, condition, spaText } from "../stage.ts";
+import { type Stage, condition, spaText } from "../stage.ts";
 import { apply } from "../action.ts";
 import { templateSeen } from "../rendered.ts";
 

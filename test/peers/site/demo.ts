@@ -1,7 +1,7 @@
 // What `pcg demo --real` opens.
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
-import type { OpenDemoSite } from "../../../cli/demo/demo.ts";
+import type { OpenDemoSite } from "../../../cli/demo/demo-site.ts";
 import { inSubnet } from "../../../cli/demo/subnet.ts";
 import { samplePath, startRealSite } from "./real-site.ts";
 
