@@ -30,6 +30,7 @@ import {
   type Metal3IPClaim,
   type Metal3IPPool,
 } from "#proto";
+import { words } from "#proto/render/names.ts";
 import { parseAddress, type Address, type Family } from "../address.ts";
 import { includes, networkOf, sizeOf, toSet, type IntervalSet } from "../allocator/index.ts";
 import { isPaused } from "../claim/observe.ts";
@@ -309,11 +310,16 @@ export function isSamePool(a: PoolPointer, b: PoolPointer): boolean {
   return a.kind === b.kind && a.group === b.group && a.namespace === b.namespace && a.name === b.name;
 }
 
-/** The machine (by its infrastructure object) that a claim was made for, as "VSphereVM c/x". */
+/**
+ * The machine (by its infrastructure object) that a claim was made for, as "VSphereVM c/x"; of a lease the cluster that it was made
+ * for, as "cluster 6402 (shop-1)", by its uid and the pool that it feeds there.
+ */
 export function consumerOf({ object, key }: KnownClaim): string | undefined {
   const owner =
     ownerOf(object, vsphereVM) ?? ownerOf(object, vsphereMachine) ?? object.metadata.ownerReferences?.[0];
-  return owner && `${owner.kind} ${keyText({ ...key, name: owner.name })}`;
+  if (owner) return `${owner.kind} ${keyText({ ...key, name: owner.name })}`;
+  const { [words.clusterUid]: uid, [words.leaseOf]: pool } = object.metadata.labels ?? {};
+  return uid && pool && `cluster ${uid} (${pool})`;
 }
 
 /** The address object of a claim: of its kind, naming it, in its namespace. */

@@ -127,7 +127,7 @@ describe("import", () => {
 });
 
 describe("release by hand", () => {
-  test("of a claim, of an address, of one whose claim is gone; a machine's only when told so", async () => {
+  test("of a claim, of an address, of one whose claim is gone; a machine's or a cluster's only when told so", async () => {
     const { store, quiet, run } = await staged();
     await store.create(inClusterIPPool, poolDraft({ addresses: ["10.0.0.10-10.0.0.20"] }));
     const vm = await store.create(vsphereVM, {
@@ -140,8 +140,10 @@ describe("release by hand", () => {
       name: "vm",
       uid: vm.metadata.uid,
     };
-    for (const name of ["a", "b", "c"]) {
-      await store.create(ipAddressClaim, claimDraft(name, name === "b" ? { ownerReferences: [owner] } : {}));
+    const lease = { "jet.pcg.dev/cluster-uid": "6402", "jet.pcg.dev/lease-of": "shop-1" };
+    const more: Record<string, object> = { b: { ownerReferences: [owner] }, d: { labels: lease } };
+    for (const name of ["a", "b", "c", "d"]) {
+      await store.create(ipAddressClaim, claimDraft(name, more[name] ?? {}));
       await quiet();
     }
     const torn = (await store.get(ipAddressClaim, { namespace: "c", name: "c" }))!;
@@ -159,6 +161,9 @@ describe("release by hand", () => {
     expect(planReleaseOfAddress("10.0.0.11", inventory)?.doubts).toEqual([
       "it belongs to VSphereVM c/vm: deleting that releases it in order",
     ]);
+    expect(planReleaseOfAddress("10.0.0.13", inventory)?.doubts).toEqual([
+      "it belongs to cluster 6402 (shop-1): deleting that releases it in order",
+    ]);
     const orphan = planReleaseOfAddress("10.0.0.12", inventory)!;
     expect(orphan.says).toContain("whose claim is gone, is deleted; 10.0.0.12 goes back");
     expect(planReleaseOfAddress("10.0.0.19", inventory)).toBeUndefined();
@@ -166,7 +171,7 @@ describe("release by hand", () => {
     await actRelease(store, orphan);
     await actRelease(store, a); // twice is once
     await run(1_000);
-    expect(await given(store)).toEqual(["b 10.0.0.11"]);
-    expect((await store.list(ipAddress)).items).toHaveLength(1);
+    expect(await given(store)).toEqual(["b 10.0.0.11", "d 10.0.0.13"]);
+    expect((await store.list(ipAddress)).items).toHaveLength(2);
   });
 });

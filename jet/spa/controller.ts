@@ -46,6 +46,8 @@ import { clusterStatus, reportSpa } from "./report.ts";
 
 /** An unchanged status is told again after so long: an outlet may have led nowhere for a moment. */
 const tellAgainMs = 5 * 60_000;
+/** That somebody else was faster is no trouble, unless it goes on: told after so many times in a row. */
+const racesUntold = 3;
 
 export function spaController(deps: JetDeps, options: JetOptions, events: EventRing): Controller {
   const images = { ...defaultImages, ...options.images };
@@ -57,6 +59,7 @@ export function spaController(deps: JetDeps, options: JetOptions, events: EventR
   const busyMs = options.busyPollMs ?? 1_000;
   const memory = new Map<string, { question: string; at: number; answer: CloudSeen }>();
   const told = new Map<string, { readonly status: ClusterStatus; readonly at: number }>();
+  const races = new Map<string, number>();
   const observer = {
     deps,
     options: {
@@ -86,6 +89,7 @@ export function spaController(deps: JetDeps, options: JetOptions, events: EventR
     if (!seen) {
       memory.delete(key.namespace ?? "");
       told.delete(keyText(key));
+      races.delete(keyText(key));
       await removeZones(deps.store, key.namespace?.replace(/^cluster-/, "") ?? "");
       return {};
     }
@@ -101,10 +105,13 @@ export function spaController(deps: JetDeps, options: JetOptions, events: EventR
       const failure = await act(seen, plan, signal);
       if (failure?.code === "Cancelled" || signal.aborted)
         throw failure ?? new Fault("Cancelled", "stopping");
-      const after = await reportSpa({ deps, events, backoff }, seen, plan, failure);
+      const lost = failure?.code === "Conflict" ? (races.get(keyText(key)) ?? 0) + 1 : 0;
+      races.set(keyText(key), lost);
+      const trouble = lost > 0 && lost <= racesUntold ? undefined : failure;
+      const after = await reportSpa({ deps, events, backoff }, seen, plan, trouble);
       if (!after) return {};
       if (!plan.actions.some((action) => action.do === "say deleted")) await tell(key, after);
-      if (failure?.code === "Conflict") throw failure; // somebody else was faster: look again at once
+      if (lost > 0) throw failure; // look again at once
       return { after: waitMs(plan, failure, after) };
     } finally {
       if (seen.workload.kind === "reachable") await seen.workload.store.close().catch(() => {});
