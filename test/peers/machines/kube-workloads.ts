@@ -6,6 +6,7 @@
 //       with the cluster's authority works.
 //   A2. One server stands for all control-plane machines of a cluster.
 //   A3. Forgotten means forgotten: the cluster's keys in etcd and its folder are removed.
+//   A4. With a line, what comes to the endpoint goes through it; who lives in the cluster speaks to the server itself.
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { Fault, Secret, type Clock, type Logger, type OwnedStore, type ResourceStore } from "#core";
@@ -16,7 +17,8 @@ import type { Endpoint } from "#sandbox/workload/boot.ts";
 import type { Workload, WorkloadHost, WorkloadSeed } from "#sandbox/workload/workload.ts";
 import { asker, type Asker } from "../harness/ask.ts";
 import { binaries } from "../harness/build.ts";
-import { Child } from "../harness/child.ts";
+import { Child, freePorts } from "../harness/child.ts";
+import { openLine, type Line } from "../harness/line.ts";
 import { controllers, isReady } from "../harness/kube.ts";
 import { kubeconfigText } from "../harness/kubeconfig.ts";
 import { apiSettings, type ApiSettings } from "./api-settings.ts";
@@ -27,6 +29,8 @@ export interface KubeWorkloadDeps {
   readonly log: Logger;
   /** A folder for all clusters; what lies there is found again. */
   readonly dir: string;
+  /** A line that can be cut lies before each API (A4). */
+  readonly line?: boolean;
 }
 
 export function kubeWorkloads(deps: KubeWorkloadDeps): WorkloadHost {
@@ -52,6 +56,8 @@ export class KubeWorkload implements Workload {
   readonly authorityCertificate: string;
   /** "https://127.31.0.1:6443". */
   readonly server: string;
+  /** Where it is reached from within: the endpoint, or what is behind the line (A4). */
+  readonly inside: Endpoint;
   /** The cluster's folder: keys, logs, what its programs keep. */
   readonly dir: string;
   readonly settings: ApiSettings;
@@ -60,6 +66,7 @@ export class KubeWorkload implements Workload {
   readonly #deps: KubeWorkloadDeps;
   readonly #admin: KeyPair;
   #running: Child[] = [];
+  #line: Line | undefined;
   #starting: Promise<void> | undefined;
   #up = false;
 
@@ -71,6 +78,7 @@ export class KubeWorkload implements Workload {
     admin: KeyPair,
     store: OwnedStore,
     kubeconfig: string,
+    inside: Endpoint,
   ) {
     this.#deps = deps;
     this.dir = dir;
@@ -81,7 +89,8 @@ export class KubeWorkload implements Workload {
     this.#admin = admin;
     this.store = store;
     this.kubeconfig = kubeconfig;
-    this.ask = asker({ server: this.server, ca: this.authorityCertificate, admin });
+    this.inside = inside;
+    this.ask = asker({ server: serverOf(inside), ca: this.authorityCertificate, admin });
   }
 
   static async prepare(
@@ -99,7 +108,7 @@ export class KubeWorkload implements Workload {
     const hosts = [
       endpoint.host,
       settings.serviceIp,
-      ...["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"],
+      ...["localhost", "127.0.0.1", "kubernetes", "kubernetes.default", "kubernetes.default.svc"],
     ];
     const own = await issue(authority, { commonName: "kube-apiserver" }, { server: hosts }, clock);
     put(dir, "apiserver", own);
@@ -107,10 +116,16 @@ export class KubeWorkload implements Workload {
       put(dir, "etcd-client", settings.etcd.tls);
       write(join(dir, "etcd-ca.crt"), settings.etcd.tls.ca);
     }
-    const kubeconfig = kubeconfigText(serverOf(endpoint), authority.certificate, admin);
+    const inside = deps.line ? { host: "127.0.0.1", port: (await freePorts(1))[0]! } : endpoint;
+    const kubeconfig = kubeconfigText(serverOf(inside), authority.certificate, admin);
     write(join(dir, "admin.kubeconfig"), kubeconfig);
     const store = await kubeStore(kubeconfig, { clock });
-    return new KubeWorkload(deps, dir, seed, settings, admin, store, kubeconfig);
+    return new KubeWorkload(deps, dir, seed, settings, admin, store, kubeconfig, inside);
+  }
+
+  /** The line before it; undefined while it does not run, and where none was asked for. */
+  get line(): Line | undefined {
+    return this.#line;
   }
 
   get reachable(): ResourceStore | undefined {
@@ -133,10 +148,11 @@ export class KubeWorkload implements Workload {
       this.#running.push(child);
       return child;
     };
-    const api = run("kube-apiserver", apiArgs(dir, this.endpoint, this.settings));
-    const asked = () => isReady(this.server, this.authorityCertificate, this.#admin);
+    const api = run("kube-apiserver", apiArgs(dir, this.inside, this.settings));
+    const asked = () => isReady(serverOf(this.inside), this.authorityCertificate, this.#admin);
     await api.until("becoming ready", asked, 60_000);
     run("kube-controller-manager", managerArgs(dir));
+    if (this.#deps.line) this.#line = await openLine(this.inside, this.endpoint);
     this.#up = true;
     this.#deps.log.info("a workload API answers", {
       server: this.server,
@@ -147,6 +163,8 @@ export class KubeWorkload implements Workload {
   async stop(): Promise<void> {
     this.#up = false;
     this.#starting = undefined;
+    await this.#line?.close();
+    this.#line = undefined;
     const running = this.#running.splice(0);
     for (const child of running.reverse()) await child.stop();
   }

@@ -28,13 +28,17 @@ export interface MachinesOptions {
   readonly log?: Logger;
   /** More of what Deployments may run, or something else than the real programs. */
   readonly programs?: Programs;
+  /** A line that can be cut lies before each cluster's API. */
+  readonly line?: boolean;
 }
 
 export interface Machines extends MachineStandIn {
   /** Turn them while things run. */
   readonly knobs: Knobs;
   /** The API at an endpoint, to stop it and start it again while its machines and programs run on; undefined when there is none. */
-  api(endpoint: Endpoint): Pick<KubeWorkload, "start" | "stop" | "server" | "ask"> | undefined;
+  api(endpoint: Endpoint): Pick<KubeWorkload, "start" | "stop" | "server" | "ask" | "line"> | undefined;
+  /** The programs that run in the cluster at an endpoint. */
+  pods(endpoint: Endpoint): readonly RunningPod[];
 }
 
 /** Plays every machine of that vCenter from now on; `stop` ends all that was started. */
@@ -42,6 +46,7 @@ export function startMachines({
   dir,
   vcenter,
   log = fileLogger(join(dir, "machines.log")),
+  line = false,
   ...options
 }: MachinesOptions): Machines {
   const clock = systemClock;
@@ -61,7 +66,8 @@ export function startMachines({
     return have;
   };
   const apis = new Map<string, KubeWorkload>();
-  const workloads = noting(kubeWorkloads({ clock, log, dir: join(dir, "clusters") }), apis);
+  const apiAt = ({ host, port }: Endpoint) => apis.get(`${host}:${port}`);
+  const workloads = noting(kubeWorkloads({ clock, log, dir: join(dir, "clusters"), line }), apis);
   const standIn = machineStandIn({
     clock,
     log,
@@ -78,7 +84,11 @@ export function startMachines({
   return {
     ...standIn,
     knobs,
-    api: ({ host, port }) => apis.get(`${host}:${port}`),
+    api: apiAt,
+    pods(endpoint) {
+      const workload = apiAt(endpoint);
+      return workload ? [...podsOf(workload)] : [];
+    },
     async stop() {
       await standIn.stop();
       await client.close();

@@ -21,6 +21,8 @@ export interface RunningPod {
   readonly ready: boolean;
   /** The port on 127.0.0.1 for one of the container, by number or name. */
   port(target: number | string): number | undefined;
+  /** kill -9; it is started again as after a crash. */
+  kill(): Promise<void>;
 }
 
 /** Image name to program of test/peers/capi. */
@@ -82,7 +84,9 @@ async function run({ pod, pods, ports, start, probe }: Run, signal: AbortSignal)
   const { spec, metadata } = pod.deployment.spec.template;
   const names = (spec.containers[0]?.["ports"] ?? []) as readonly { name?: string; containerPort: number }[];
   let ready = false;
+  const child = start();
   const entry: RunningPod = {
+    kill: () => child.kill(),
     namespace: pod.namespace,
     labels: metadata?.labels ?? {},
     get ready() {
@@ -93,7 +97,6 @@ async function run({ pod, pods, ports, start, probe }: Run, signal: AbortSignal)
         typeof target === "number" ? target : (names.find(({ name }) => name === target)?.containerPort ?? 0),
       ),
   };
-  const child = start();
   pods.add(entry);
   try {
     while (!signal.aborted && child.end === undefined) {
@@ -139,7 +142,7 @@ async function settle(cluster: KubeWorkload, pod: ProgramPod): Promise<Settled> 
   const serviceAccount = join(dir, "serviceaccount");
   files(serviceAccount, { token, "ca.crt": cluster.authorityCertificate, namespace: pod.namespace });
   files(dir, { kubeconfig: podKubeconfig(cluster, token) });
-  const { host, port } = cluster.endpoint;
+  const { host, port } = cluster.inside;
   return {
     dir,
     data,
@@ -197,7 +200,8 @@ async function tokenFor(cluster: KubeWorkload, pod: ProgramPod): Promise<string>
   return token;
 }
 
-function podKubeconfig({ server, authorityCertificate }: KubeWorkload, token: string): string {
+function podKubeconfig({ inside, authorityCertificate }: KubeWorkload, token: string): string {
+  const server = `https://${inside.host}:${inside.port}`;
   const ca = Buffer.from(authorityCertificate).toString("base64");
   return JSON.stringify({
     apiVersion: "v1",

@@ -17,22 +17,38 @@ import {
   type PreparedVcenter,
 } from "../machines/index.ts";
 
-export interface RealSite extends Pick<Site, "plane" | "client" | "apiKey" | "gateway" | "close"> {
+/** All that a gateway finds where it is put: a plane, a vCenter with a template, an etcd for clusters, machines that are played. */
+export interface Surroundings extends Pick<Site, "plane" | "client" | "apiKey"> {
   readonly vcenter: PreparedVcenter;
   readonly machines: Machines;
   readonly etcd: ExternalEtcd;
   readonly subnet: Subnet;
   /** The sample, its addresses those of this site. */
   readonly sample: string;
+  /** The folder of the control plane's programs. */
+  readonly programs: string;
+  /** What a gateway's settings must say of it. */
+  readonly settings: {
+    readonly plane: { readonly url: string };
+    readonly vcenter: Readonly<Record<string, string>>;
+  };
+  close(): Promise<void>;
 }
 
-export interface RealSiteOptions {
+export interface SurroundingsOptions {
   /** Each part has a folder of its own in it. */
   readonly dataDir: string;
+  /** A line that can be cut lies before each cluster's API. */
+  readonly line?: boolean;
+  /** Says how a build is going, where programs have to be built first. */
+  readonly report?: ((line: string) => void) | undefined;
+}
+
+export interface RealSite extends Surroundings, Pick<Site, "gateway"> {}
+
+export interface RealSiteOptions extends SurroundingsOptions {
   /** Settings of the gateway over the site's own, as in gateway.yaml. */
   readonly gateway?: Readonly<Record<string, unknown>>;
-  /** Says how a build is going, where programs have to be built first. */
-  readonly report?: (line: string) => void;
 }
 
 export const samplePath = join(import.meta.dirname, "cluster.yaml");
@@ -41,15 +57,41 @@ export const templateName = "ubuntu-2204-kube-v1.35.4";
 /** Starts it, the gateway unpaired. Close it in any case. */
 export async function startRealSite(
   deps: SiteDeps,
-  { dataDir, gateway: settings, report }: RealSiteOptions,
+  { gateway: settings, ...options }: RealSiteOptions,
   signal: AbortSignal,
 ): Promise<RealSite> {
   const ending = endings();
-  const folder = (name: string) => {
-    const path = join(dataDir, name);
-    mkdirSync(path, { recursive: true, mode: 0o700 });
-    return path;
-  };
+  try {
+    const around = ending.own(await startSurroundings(deps, options, signal));
+    const gateway = ending.own(
+      await startGatewaySide(
+        deps,
+        {
+          name: "real",
+          dataDir: folderIn(options.dataDir, "gateway"),
+          ...around.settings,
+          controlPlane: { mode: "embedded", programs: around.programs },
+          ...settings,
+        },
+        signal,
+      ),
+    );
+    await keepEtcdSecret(gateway.store, around.etcd);
+    return { ...around, gateway, close: ending.close };
+  } catch (error) {
+    await ending.close();
+    throw error;
+  }
+}
+
+/** Starts all but the gateway. Close it in any case. */
+export async function startSurroundings(
+  deps: SiteDeps,
+  { dataDir, report, line = false }: SurroundingsOptions,
+  signal: AbortSignal,
+): Promise<Surroundings> {
+  const ending = endings();
+  const folder = (name: string) => folderIn(dataDir, name);
   try {
     const programs = await peerBundle(report);
     const subnet = await takeSubnet();
@@ -61,40 +103,38 @@ export async function startRealSite(
     ending.own({ close: () => vcenter.stop() });
     ending.own({ close: () => etcd.stop() });
     await placeTemplate(vcenter);
-    const machines = startMachines({ dir: folder("machines"), vcenter: { ...vcenter, ...vcenter.hands } });
+    const machines = startMachines({
+      dir: folder("machines"),
+      vcenter: { ...vcenter, ...vcenter.hands },
+      line,
+    });
     ending.own({ close: () => machines.stop() });
-
-    const side = ending.own(await startPlaneSide(deps, folder("plane"), signal));
-    const gateway = ending.own(
-      await startGatewaySide(
-        deps,
-        {
-          name: "real",
-          dataDir: folder("gateway"),
-          plane: { url: side.plane.url },
-          vcenter: {
-            server: vcenter.server,
-            username: vcenter.user,
-            password: vcenter.password.reveal(),
-            thumbprint: vcenter.thumbprint,
-          },
-          controlPlane: { mode: "embedded", programs },
-          ...settings,
-        },
-        signal,
-      ),
-    );
-    await keepEtcdSecret(gateway.store, etcd);
-    const { plane, client, apiKey } = side;
+    const { plane, client, apiKey } = ending.own(await startPlaneSide(deps, folder("plane"), signal));
     const sample = inSubnet(readFileSync(samplePath, "utf8"), subnet).replace(
       "https://ETCD",
       etcd.endpoints.join(", "),
     );
-    return { plane, client, apiKey, gateway, vcenter, machines, etcd, subnet, sample, close: ending.close };
+    const settings = {
+      plane: { url: plane.url },
+      vcenter: {
+        server: vcenter.server,
+        username: vcenter.user,
+        password: vcenter.password.reveal(),
+        thumbprint: vcenter.thumbprint,
+      },
+    };
+    const around = { plane, client, apiKey, vcenter, machines, etcd, subnet, sample, programs, settings };
+    return { ...around, close: ending.close };
   } catch (error) {
     await ending.close();
     throw error;
   }
+}
+
+function folderIn(dataDir: string, name: string): string {
+  const path = join(dataDir, name);
+  mkdirSync(path, { recursive: true, mode: 0o700 });
+  return path;
 }
 
 /** Where Jet looks for a template: in Palette's folder, named after its Kubernetes version. */
@@ -105,7 +145,10 @@ async function placeTemplate({ govc, place }: PreparedVcenter): Promise<void> {
 }
 
 /** What an operator does by hand: the client certificate for the site's etcd, where the request names it. */
-async function keepEtcdSecret(store: ResourceStore, { ca, certificate, key }: ExternalEtcd): Promise<void> {
+export async function keepEtcdSecret(
+  store: ResourceStore,
+  { ca, certificate, key }: ExternalEtcd,
+): Promise<void> {
   await applyObject(store, namespace, { metadata: { name: "pcg-system" } });
   await applyObject(store, secret, {
     metadata: { name: "site-etcd", namespace: "pcg-system" },
