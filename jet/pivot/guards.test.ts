@@ -352,6 +352,31 @@ describe("the watch", () => {
   });
 });
 
+describe("the old objects", () => {
+  it("go, although a controller that somebody woke puts its finalizer back between their being told and their deletion", async () => {
+    await until("Retire");
+    const ctx = lab.context();
+    let meddled = 0;
+    const meddling: ResourceStore = {
+      ...ctx.source,
+      get: (kind, key) => ctx.source.get(kind, key),
+      list: (kind, options) => ctx.source.list(kind, options),
+      update: async (kind, object) => {
+        const told = await ctx.source.update(kind, object);
+        if (told.metadata.annotations?.[words.deleteForMove] === undefined || meddled > 0) return told;
+        meddled++;
+        await ctx.source.update(kind, { ...told, metadata: { ...told.metadata, finalizers: ["theirs/x"] } });
+        return told;
+      },
+      delete: (kind, key, options) => ctx.source.delete(kind, key, options),
+    };
+    await pivotStep({ ...ctx, source: meddling }, never);
+    expect(meddled).toBe(1);
+    expect((await finish()).kind).toBe("done");
+    expect(await lab.held(lab.source)).toEqual([]);
+  });
+});
+
 describe("the target's admission", () => {
   it("is asked about each kind before anything is paused", async () => {
     const asked: string[] = [];

@@ -170,6 +170,8 @@ async function removeAll(
     try {
       await ctx.source.delete(kind, { namespace, name }, { uid, resourceVersion, propagation });
     } catch (error) {
+      // Somebody woke its controller, which has written on it since.
+      if (isFault(error, "Conflict")) return forget(ctx, journal, ctx.source, kind, last, propagation);
       if (!isFault(error, "NotFound")) throw error;
     }
   });

@@ -1,6 +1,7 @@
 // Hands that disturb a move in one of its steps, and what came of it. The gateway is stopped while a hand is at work, so that it finds
 // the very step; the managers of both sides are not.
 import { sleep, systemClock } from "#core";
+import { agentDeploymentName } from "#proto/render/names.ts";
 import { pcg } from "../../scenario/children.ts";
 import { until } from "../../scenario/until.ts";
 import type { PivotStep } from "../../../jet/pivot/journal.ts";
@@ -129,7 +130,7 @@ export function killAgent(way: Way, step: PivotStep): Hand {
     way,
     step,
     async does({ machines, endpoint }, moves) {
-      const agent = machines.pods(endpoint).find(({ labels }) => labels["app"] === "pcg-agent");
+      const agent = machines.pods(endpoint).find(({ labels }) => labels["app"] === agentDeploymentName);
       await agent?.kill();
       moves.goOn();
       return { ran: agent !== undefined };

@@ -1,6 +1,7 @@
-// An API that refuses to delete the Cluster of a namespace, for as long as that is wanted.
+// An API that refuses to delete the Cluster of a namespace, for as long as that is wanted. Copies of a pivot that is under way go.
 import { defineKind, isFault, type OwnedStore } from "#core";
 import { cluster, configMap } from "#proto";
+import { marks } from "../../../jet/pivot/marks.ts";
 import { until } from "../../scenario/until.ts";
 
 const group = "admissionregistration.k8s.io";
@@ -38,13 +39,19 @@ export async function keepCluster(store: OwnedStore, namespace: string): Promise
     operations: ["DELETE"],
     resources: [resource],
   }));
-  const isKept = `oldObject.metadata.namespace == "${namespace}" && (oldObject.kind == "Cluster" || oldObject.metadata.name == "${probe}")`;
+  const isCopy = `has(oldObject.metadata.annotations) && "${marks.id}" in oldObject.metadata.annotations`;
+  const isKept = `oldObject.kind == "Cluster" ? !(${isCopy}) : oldObject.metadata.name == "${probe}"`;
   await store.create(policy, {
     metadata: { name },
     spec: {
       failurePolicy: "Fail",
       matchConstraints: { resourceRules: rules },
-      validations: [{ expression: `!(${isKept})`, message: "the test keeps the cluster" }],
+      validations: [
+        {
+          expression: `oldObject.metadata.namespace != "${namespace}" || !(${isKept})`,
+          message: "the test keeps the cluster",
+        },
+      ],
     },
   } as never);
   const key = { namespace, name: probe };

@@ -6,7 +6,7 @@ import { silentLogger, systemClock, type ResourceStore } from "#core";
 import { startInformer } from "#core/controller/informer.ts";
 import { modify, modifyStatus } from "#core/store/helpers.ts";
 import { cluster, deployment, secret, spa, type Spa, type SpaStatus } from "#proto";
-import { clusterNames } from "#proto/render/names.ts";
+import { agentDeploymentName, clusterNames } from "#proto/render/names.ts";
 import { until, untilState } from "../../scenario/until.ts";
 import { holdsCredential } from "../../../jet/pivot/decide.ts";
 import {
@@ -108,17 +108,22 @@ export async function followMoves(site: MovingSite): Promise<Moves> {
         step: "RolledBack",
       };
       await tell(() => ({ ...before, pivot, state: "Provisioning" }));
-      await modify(site.workload, deployment, { namespace: key.namespace, name: "pcg-agent" }, (object) => {
-        object.spec = { ...object.spec, replicas: 1 }; // it was stopped for good, had the deletion gone on
-      });
+      await modify(
+        site.workload,
+        deployment,
+        { namespace: key.namespace, name: agentDeploymentName },
+        (object) => {
+          object.spec = { ...object.spec, replicas: 1 }; // it was stopped for good, had the deletion gone on
+        },
+      );
       await removal.allow();
       start();
     },
     async stoppedIn(way, step, patienceMs) {
       await new Promise<void>((resolve, reject) => {
-        const late = setTimeout(async () => {
-          const stands = await journal().catch(() => undefined);
-          reject(new Error(`${way} did not come to ${step} in ${patienceMs} ms: ${JSON.stringify(stands)}`));
+        const stands = async () => JSON.stringify(await journal().catch(() => undefined));
+        const late = setTimeout(() => {
+          void stands().then((at) => reject(new Error(`${way} did not come to ${step} in time: ${at}`)));
         }, patienceMs);
         trap = { way, step, sprung: () => (clearTimeout(late), resolve()) };
       });

@@ -2,6 +2,7 @@
 import { silentLogger, systemClock, type Kind, type Resource, type ResourceStore } from "#core";
 import { startInformer } from "#core/controller/informer.ts";
 import { ipAddress, machine, machineDeployment, machineSet, moveKinds, vsphereVM } from "#proto";
+import { until } from "../../scenario/until.ts";
 import type { MovingSite } from "./moving-site.ts";
 import type { Way } from "./moves.ts";
 
@@ -69,15 +70,20 @@ export function harm(before: Census, after: Census): string[] {
   });
 }
 
-/** What the side that gave the cluster away still holds of it. */
+/** What the side that gave the cluster away still holds of it when there was time enough: the last of it goes after the journal's end. */
 export async function leftBehind(site: MovingSite, way: Way): Promise<string[]> {
   const store: ResourceStore = way === "ToWorkload" ? site.store : site.workload;
-  const kinds = moveKinds.filter(
-    (kind) => kind.group.endsWith("cluster.x-k8s.io") && !kind.group.startsWith("ipam"),
-  );
+  const kinds = moveKinds.filter(({ group }) => /^(?!ipam\.).*cluster\.x-k8s\.io$/.test(group));
   const here = { namespace: `cluster-${site.uid}` };
-  const found = await Promise.all(kinds.map(async (kind) => (await store.list(kind, here)).items));
-  return found.flat().map(({ kind, metadata }) => `${kind}/${metadata.name} was left behind`);
+  let left: readonly Resource[] = [];
+  const none = async () => {
+    left = (await Promise.all(kinds.map(async (kind) => (await store.list(kind, here)).items))).flat();
+    return left.length === 0;
+  };
+  return until("nothing is left behind", none).then(
+    () => [],
+    () => left.map(({ kind, metadata }) => `${kind}/${metadata.name} was left behind`),
+  );
 }
 
 /** Everything that would make machines, or is one, on either side and at any moment: names that there were not before are written down. */
