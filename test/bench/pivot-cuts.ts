@@ -47,17 +47,18 @@ const sets: Readonly<Record<string, readonly (readonly Hand[])[]>> = {
       ),
     ),
     ...ends.map((end) =>
-      inEach((way, step) => cutFor(way, step, end, 60_000, "refused"), ["Create", "Resume"]),
-    ),
-    ...ends.map((end) =>
-      inEach((way, step) => cutFor(way, step, end, 60_000, "silent"), ["Snapshot", "Retire"]),
+      inEach(
+        (way, step) => cutFor(way, step, end, 60_000, step === "Create" ? "refused" : "silent"),
+        ["Create", "Resume"],
+      ),
     ),
   ],
   rogue: ends.map((end) => inEach((way, step) => rogue(way, step, end))),
   kills: [
     inEach((way, step) => killGateway(way, step)),
-    ...[40, 120, 250].map((ms) => inEach((way, step) => killGateway(way, step, ms), ["Create"])),
-    ...[40, 120, 250].map((ms) => inEach((way, step) => killGateway(way, step, ms), ["Retire"])),
+    ...[40, 120, 250].map((ms) =>
+      inEach((way, step) => killGateway(way, step, ms), ["Create", "Resume", "Retire"]),
+    ),
     inEach((way, step) => killAgent(way, step)),
   ],
   embedded: [inEach((way, step) => killGateway(way, step))],
