@@ -36,12 +36,12 @@ import type { Link } from "#tunnel";
 import { pair, validity, type Identity } from "#tunnel/identity/index.ts";
 import { vsphereSessions, type VsphereClient } from "#vsphere";
 import { addressWork } from "./addresses.ts";
-import { cloudOf, keepAccount, passwordOf, type VcenterAccount } from "./account.ts";
+import { accountOf, cloudOf, keepAccount } from "./account.ts";
 import { vsphereClouds } from "./cloud.ts";
 import { openManagementApi, programsOf } from "./control-plane.ts";
 import { crdObjects } from "./crds.ts";
 import type { GatewayDeps } from "./deps.ts";
-import { pemFile, planeCa } from "./files.ts";
+import { planeCa } from "./files.ts";
 import { takesConnections } from "./endpoint.ts";
 import { keepPulse, type PulseFacts } from "./heartbeat.ts";
 import { openLine } from "./link.ts";
@@ -81,7 +81,7 @@ export async function startGateway(
 ): Promise<RunningGateway> {
   const { clock, log, random } = deps;
   const { dataDir } = options;
-  const account = await accountOf(options);
+  const account = await accountOf(options.vcenter);
   const ending = closer(outer, log);
   const { signal } = ending;
   try {
@@ -241,17 +241,6 @@ export async function startGateway(
     await ending.close();
     throw error;
   }
-}
-
-async function accountOf(options: GatewayOptions): Promise<VcenterAccount> {
-  const { server, username, thumbprint, ca, ...passwords } = options.vcenter;
-  return {
-    server: server.text,
-    username,
-    password: passwordOf(passwords),
-    ...(thumbprint === undefined ? {} : { thumbprint }),
-    ...(ca === undefined ? {} : { ca: await pemFile(ca, "vcenter.ca") }),
-  };
 }
 
 /** Pairs with the code of the configuration. A refusal ends it: only another code can help. */

@@ -70,7 +70,7 @@ export * from "./allocator/index.ts";
 export { protectAddress, protectPool, releaseAddress } from "./words.ts";
 export { metal3PoolProblems, metal3Ranges, type Metal3Ranges } from "./metal3/ranges.ts";
 export * from "./inventory/index.ts";
-export { staticControllers, type StaticDeps, type VmPresence, type VmWitness } from "./static/index.ts";
+export { poolsForStatic, staticControllers, type StaticDeps, type VmPresence, type VmWitness } from "./static/index.ts";
 export { sayEvent, type Saying } from "./events.ts";
 export * from "./conflicts/index.ts";
 export * from "./history/index.ts";

@@ -6,9 +6,9 @@ import { Fault, openDatabase, Secret, silentLogger, systemClock, type OwnedStore
 import { runControllers } from "#core/controller/runner.ts";
 import { memoryStore } from "#core/store/memory-store.ts";
 import { serveStore } from "#core/store/serve.ts";
-import { historyFile } from "#gateway";
 import {
   historyControllers,
+  historyFile,
   historyMigration,
   ipamControllers,
   metal3Controllers,
