@@ -20,7 +20,7 @@ import { fileLeadership } from "#core/controller/file-leadership.ts";
 import { keyFileSeal } from "#core/store/seal.ts";
 import { kubeStore } from "#core/store/kube-store.ts";
 import { bundledProviders } from "#controlplane";
-import { ipamControllers, poolRoom } from "#ipam";
+import { ipamControllers, openRoom } from "#ipam";
 import {
   eventMigration,
   makeJet,
@@ -280,10 +280,10 @@ function identityFacts(identity: Identity | undefined): Pick<PulseFacts, "identi
 function parentPools(store: OwnedStore): Pools {
   return {
     async room(ref) {
-      const room = await poolRoom(store, ref);
+      const room = await openRoom(store, ref);
       switch (room.kind) {
         case "room":
-          return { total: room.total, free: room.free };
+          return { total: room.total, free: room.free, kept: room.kept };
         case "wrong":
           return { total: 0, free: 0 };
         case "missing":

@@ -61,7 +61,7 @@ export function metal3Controllers(deps: IpamDeps & { readonly random: () => numb
 }
 
 export * from "./capacity.ts";
-export { preflight, setAside, type ClusterWish, type Preflight } from "./set-aside.ts";
+export { openRoom, setAside, type OpenRoom } from "./set-aside.ts";
 export type { IpamGauges, PoolGauge } from "./gauges.ts";
 export { formatAddress, parseAddress, type Address, type Family } from "./address.ts";
 export { poolProblems, poolRanges, type PoolRanges } from "./ranges.ts";
@@ -70,7 +70,13 @@ export * from "./allocator/index.ts";
 export { protectAddress, protectPool, releaseAddress } from "./words.ts";
 export { metal3PoolProblems, metal3Ranges, type Metal3Ranges } from "./metal3/ranges.ts";
 export * from "./inventory/index.ts";
-export { poolsForStatic, staticControllers, type StaticDeps, type VmPresence, type VmWitness } from "./static/index.ts";
+export {
+  poolsForStatic,
+  staticControllers,
+  type StaticDeps,
+  type VmPresence,
+  type VmWitness,
+} from "./static/index.ts";
 export { sayEvent, type Saying } from "./events.ts";
 export * from "./conflicts/index.ts";
 export * from "./history/index.ts";

@@ -1,37 +1,22 @@
 // pcg ipam run: the controllers and webhooks of ipam on any API server. pcg ipam manifests: what to apply to it first.
 import { stringify } from "yaml";
-import { Fault, type Clock, type Logger } from "#core";
-import type { VcenterEyes } from "#gateway";
-import { ipamManifests, ipamOptions, runIpam, type IpamSettings } from "#ipam/program/index.ts";
+import { Fault } from "#core";
+import { ipamManifests, ipamOptions, runIpam } from "#ipam/program/index.ts";
 import { settingsOf } from "../settings.ts";
+import { vcenterFor } from "../vcenter.ts";
 import type { World } from "../world.ts";
 
 export async function ipam(world: World, argv: readonly string[]): Promise<void> {
   const settings = await settingsOf(ipamOptions, argv, world);
   const { env, clock, random } = world;
   const log = world.logAt(settings.log.level);
-  const vcenter = await eyesFor(settings.vcenter, { clock, log });
+  const vcenter = await vcenterFor(settings.vcenter, { clock, log });
   try {
     const deps = { env, clock, random, log, ...(vcenter ? { vcenter } : {}) };
     await runIpam(deps, settings, world.signal);
   } finally {
     await vcenter?.close();
   }
-}
-
-/** Undefined where no vCenter is named. Invalid where one is, but not wholly. */
-export async function eyesFor(
-  { server, username, ...rest }: IpamSettings["vcenter"],
-  deps: { readonly clock: Clock; readonly log: Logger },
-): Promise<VcenterEyes | undefined> {
-  if (!server) {
-    const orphan = Object.entries({ username, ...rest }).find(([, value]) => value !== undefined)?.[0];
-    if (orphan) throw new Fault("Invalid", `vcenter.${orphan} is given, but vcenter.server is not`);
-    return undefined;
-  }
-  if (!username) throw new Fault("Invalid", "vcenter.username is missing: who logs in to vcenter.server?");
-  const { accountOf, openVcenterEyes } = await import("#gateway");
-  return openVcenterEyes(await accountOf({ server, username, ...rest }), deps);
 }
 
 export interface ManifestOptions {

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parse } from "yaml";
-import { modify, Secret, type Key } from "#core";
+import { modify, Secret, type Key, type Kind } from "#core";
 import {
   cluster,
   event,
@@ -22,8 +22,9 @@ import {
   type VSphereMachine,
 } from "#proto";
 import { ensure } from "#sandbox/capi/edit.ts";
-import { applyGolden, eventually, everything, machinesIn } from "#sandbox/capi/testing.ts";
+import { applyGolden, eventually, machinesIn } from "#sandbox/capi/testing.ts";
 import type { Child } from "./harness/child.ts";
+import { takeSubnet, type Subnet } from "../../cli/demo/subnet.ts";
 import { startIpam } from "./harness/ipam-program.ts";
 import { run } from "./harness/vsphere.ts";
 import { settleGolden, startSite, type Site } from "./machines/index.ts";
@@ -32,7 +33,9 @@ const dir = mkdtempSync(join(tmpdir(), "pcg-peers-"));
 const place = "cluster-1";
 const at = (name: string): Required<Key> => ({ namespace: place, name });
 const pcg = join(import.meta.dirname, "../../bin/pcg");
-const vip = "127.77.0.10";
+let subnet: Subnet;
+/** The one address of the pool "vips" that is given. */
+let vip: string;
 let site: Site;
 let ipam: Child;
 
@@ -42,6 +45,8 @@ const watching = new AbortController();
 let following: Promise<void> = Promise.resolve();
 
 beforeAll(async () => {
+  subnet = await takeSubnet();
+  vip = `${subnet.prefix}10`;
   site = await startSite({ dir, plainEtcd: true, ipam: false });
   const { store, vcenter } = site;
   const passwordFile = join(dir, "reader");
@@ -56,7 +61,7 @@ beforeAll(async () => {
   ]);
   await ensure(store, namespace, { metadata: { name: place } });
   following = follow(watching.signal);
-  await pool("vips", ["127.77.0.10-127.77.0.12"], undefined);
+  await pool("vips", [`${vip}-${subnet.prefix}12`], undefined);
   await pool("front", ["10.77.0.11-10.77.0.30"], "10.77.0.1", {
     "ipam.pcg.dev/dns-servers": "10.77.0.2, 10.77.0.3",
     "cluster.x-k8s.io/dns-search-domains": "shop.example",
@@ -100,6 +105,7 @@ afterAll(async () => {
   await following;
   await ipam?.stop();
   await site?.end();
+  await subnet?.release();
   rmSync(dir, { recursive: true, force: true });
 });
 
@@ -293,7 +299,13 @@ describe("addresses for CAPV, by the real CAPV", { timeout: 240_000 }, () => {
       const has = await held(name);
       return Object.keys(has).length === 1 && has;
     });
-    await site.vcenter.govc(["vm.create", "-on=false", "-pool=/DC0/host/DC0_C0/Resources", name]);
+    await site.vcenter.govc([
+      "vm.create",
+      "-on=false",
+      "-net=VM Network",
+      "-pool=/DC0/host/DC0_C0/Resources",
+      name,
+    ]);
     await site.store.delete(vsphereMachine, at(name));
     await eventually("it is said that the VM is there", async () => {
       const { items } = await site.store.list(event, { namespace: place });
@@ -321,8 +333,12 @@ describe("addresses for CAPV, by the real CAPV", { timeout: 240_000 }, () => {
     await site.store.delete(cluster, at("c1"));
     await freedAfterVm(name, before);
     await eventually(
-      "nothing is left",
-      async () => (await everything(site.store, [ipAddress, ipAddressClaim])).length === 0,
+      "no claim and no address is left, and no cluster",
+      async () => {
+        const kinds = [ipAddressClaim, ipAddress, cluster, vsphereCluster] as unknown as Kind[];
+        const lists = await Promise.all(kinds.map((kind) => site.store.list(kind, { namespace: place })));
+        return lists.every(({ items }) => items.length === 0);
+      },
       120_000,
     );
     expect(await site.vcenter.machines()).toEqual([]);
