@@ -369,7 +369,7 @@ ipFlags(
   );
 ipFlags(ip.command("history <address-or-claim>").description("who had an address, and when"))
   .option("--at <time>", "only who had it then, such as 2026-11-27T22:00:00Z")
-  .option("--data <dir>", "data folder of the gateway or of `pcg ip run`; the gateway's unless told")
+  .option("--data <dir>", "data folder of the gateway or of `pcg ipam run`; the gateway's unless told")
   .action(async (what: string, options: IpFlags & { at?: string; data?: string }) =>
     (await import("./commands/ip-history.ts")).ipHistory(world, what, ipOptions(options)),
   );
