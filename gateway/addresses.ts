@@ -50,11 +50,12 @@ export async function addressWork(deps: AddressDeps, dataDir: string): Promise<A
   const [metal3, machines] = await Promise.all([serves(store, metal3IPPool), serves(store, vsphereMachine)]);
   const witness = vcenterWitness(vcenter, log);
   const kinds = [ipAddress as Kind, ...(metal3 ? [metal3IPAddress as Kind] : [])];
+  const prober = arpProber({ clock: deps.clock, wire: systemWire });
   return {
-    prober: arpProber({ clock: deps.clock, wire: systemWire }),
+    prober,
     controllers: [
       ...historyControllers({ ...deps, shelf }, kinds),
-      ...(metal3 ? metal3Controllers(deps) : []),
+      ...(metal3 ? metal3Controllers({ ...deps, prober }) : []),
       ...(machines
         ? staticControllers({
             ...deps,
