@@ -331,10 +331,25 @@ ipFlags(ip.command("import").description("take over addresses in use, as claims 
   .requiredOption("--pool <name>", "the pool that gives them out: name, or Kind/name")
   .option("-f, --filename <file>", "a table with the columns address, name, cluster")
   .option("--from-kubeconfig <file>", "the IPAddresses of another cluster")
+  .option("--from-vcenter <host>", "the addresses that VMs report, as far as the pool gives them out")
+  .option("--vcenter-username <user>", "user to log in as; reading is enough")
+  .option("--vcenter-password-file <file>", "its password")
+  .option("--vcenter-thumbprint <sha256>", "of vCenter's certificate, in hex with colons")
+  .option("--vcenter-ca <file>", "vCenter's certificate authority, PEM")
   .option("--dry-run", "only say what would be done")
   .action(
     async (
-      options: IpFlags & { pool: string; filename?: string; fromKubeconfig?: string; dryRun?: boolean },
+      options: IpFlags & {
+        pool: string;
+        filename?: string;
+        fromKubeconfig?: string;
+        fromVcenter?: string;
+        vcenterUsername?: string;
+        vcenterPasswordFile?: string;
+        vcenterThumbprint?: string;
+        vcenterCa?: string;
+        dryRun?: boolean;
+      },
     ) => (await import("./commands/ip-change.ts")).ipImport(world, ipOptions(options)),
   );
 ipFlags(ip.command("release <claim-or-address>").description("give an address back"))
@@ -343,9 +358,18 @@ ipFlags(ip.command("release <claim-or-address>").description("give an address ba
   .action(async (what: string, options: IpFlags & { force?: boolean; dryRun?: boolean }) =>
     (await import("./commands/ip-change.ts")).ipRelease(world, what, ipOptions(options)),
   );
+ipFlags(
+  ip
+    .command("set-aside <cluster> <count>")
+    .description("keep room in a pool for what a cluster may grow to; 0 gives it back"),
+)
+  .requiredOption("--pool <name>", "the pool: name, or Kind/name")
+  .action(async (cluster: string, count: string, options: IpFlags & { pool: string }) =>
+    (await import("./commands/ip-change.ts")).ipSetAside(world, cluster, count, ipOptions(options)),
+  );
 ipFlags(ip.command("history <address-or-claim>").description("who had an address, and when"))
   .option("--at <time>", "only who had it then, such as 2026-11-27T22:00:00Z")
-  .option("--data <dir>", "the gateway's data folder; beside its kubeconfig unless told")
+  .option("--data <dir>", "data folder of the gateway or of `pcg ipam run`; the gateway's unless told")
   .action(async (what: string, options: IpFlags & { at?: string; data?: string }) =>
     (await import("./commands/ip-history.ts")).ipHistory(world, what, ipOptions(options)),
   );

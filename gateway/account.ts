@@ -2,6 +2,7 @@
 import { Fault, type ResourceStore, type Secret } from "#core";
 import { applyObject } from "#core/store/helpers.ts";
 import { encode64, namespace, secret, type SpaSpec } from "#proto";
+import { pemFile } from "./files.ts";
 
 export const systemNamespace = "pcg-system";
 /** Also the plane's name for it (plane/desired.ts). */
@@ -34,6 +35,25 @@ export function cloudOf(account: VcenterAccount): SpaSpec["cloud"] {
     ...(account.thumbprint ? { thumbprint: account.thumbprint } : {}),
     ...(account.ca ? { caCert: account.ca } : {}),
     credentialRef: { name: accountSecret },
+  };
+}
+
+/** The account as options have it. Invalid for a password or an authority that is not to be had. */
+export async function accountOf(options: {
+  readonly server: { readonly text: string };
+  readonly username: string;
+  readonly password?: Secret | undefined;
+  readonly passwordFile?: Secret | undefined;
+  readonly thumbprint?: string | undefined;
+  readonly ca?: string | undefined;
+}): Promise<VcenterAccount> {
+  const { server, username, thumbprint, ca, password, passwordFile } = options;
+  return {
+    server: server.text,
+    username,
+    password: passwordOf({ ...(password ? { password } : {}), ...(passwordFile ? { passwordFile } : {}) }),
+    ...(thumbprint === undefined ? {} : { thumbprint }),
+    ...(ca === undefined ? {} : { ca: await pemFile(ca, "vcenter.ca") }),
   };
 }
 

@@ -12,6 +12,7 @@ import {
 import {
   arpProber,
   historyControllers,
+  historyFile,
   historyMigration,
   metal3Controllers,
   sqliteHistory,
@@ -23,9 +24,6 @@ import {
 import { ipAddress, metal3IPAddress, metal3IPPool, vsphereMachine } from "#proto";
 import type { VsphereClient } from "#vsphere";
 import { guestAddresses, vcenterWitness } from "./vm-witness.ts";
-
-/** Who had an address when; read by `pcg ip history`. */
-export const historyFile = "addresses.db";
 
 export interface AddressDeps {
   readonly store: OwnedStore;
@@ -52,12 +50,19 @@ export async function addressWork(deps: AddressDeps, dataDir: string): Promise<A
   const [metal3, machines] = await Promise.all([serves(store, metal3IPPool), serves(store, vsphereMachine)]);
   const witness = vcenterWitness(vcenter, log);
   const kinds = [ipAddress as Kind, ...(metal3 ? [metal3IPAddress as Kind] : [])];
+  const prober = arpProber({ clock: deps.clock, wire: systemWire });
   return {
-    prober: arpProber({ clock: deps.clock, wire: systemWire }),
+    prober,
     controllers: [
       ...historyControllers({ ...deps, shelf }, kinds),
-      ...(metal3 ? metal3Controllers(deps) : []),
-      ...(machines ? staticControllers({ ...deps, witness, metal3 }) : []),
+      ...(metal3 ? metal3Controllers({ ...deps, prober }) : []),
+      ...(machines
+        ? staticControllers({
+            ...deps,
+            witness,
+            serves: ({ group }) => metal3 || group !== metal3IPPool.group,
+          })
+        : []),
     ],
     watch: (signal) =>
       watchConflicts(

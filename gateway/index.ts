@@ -8,7 +8,8 @@ export type { GatewayDeps } from "./deps.ts";
 export { startGateway, type RunningGateway } from "./wiring.ts";
 export { runAgent, type AgentPod } from "./workload-program.ts";
 export { examine, type DoctorPorts, type Finding } from "./doctor.ts";
-export { historyFile } from "./addresses.ts";
+export { accountOf, type VcenterAccount } from "./account.ts";
+export { openVcenterEyes, type VcenterEyes } from "./vm-witness.ts";
 export { controlPlaneDir, embeddedPrograms } from "./control-plane.ts";
 export { doctorPorts } from "./doctor-ports.ts";
 

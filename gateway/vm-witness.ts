@@ -1,7 +1,8 @@
 // What vCenter says of machines and their addresses, for ipam: is a VM gone before its address is given to another, and who uses what.
-import { Fault, type Logger } from "#core";
+import { Fault, type Clock, type Logger } from "#core";
 import type { GuestAddress, VmWitness } from "#ipam";
-import { readAll, type VsphereClient } from "#vsphere";
+import { readAll, vsphereSessions, type VsphereClient } from "#vsphere";
+import type { VcenterAccount } from "./account.ts";
 
 const paths = ["name", "config.template", "guest.ipAddress", "guest.net"] as const;
 
@@ -38,5 +39,27 @@ export function vcenterWitness(client: VsphereClient, log: Logger): VmWitness {
         return "unknown";
       }
     },
+  };
+}
+
+/** What ipam asks of a vCenter, for those who run it without a gateway. */
+export interface VcenterEyes {
+  readonly witness: VmWitness;
+  guests(signal: AbortSignal): Promise<readonly GuestAddress[]>;
+  /** Logs out. */
+  close(): Promise<void>;
+}
+
+/** Logs in at the first question. Throws Invalid for a malformed server or thumbprint. */
+export function openVcenterEyes(
+  account: VcenterAccount,
+  deps: { readonly clock: Clock; readonly log: Logger },
+): VcenterEyes {
+  const sessions = vsphereSessions(deps);
+  const client = sessions.connect(account);
+  return {
+    witness: vcenterWitness(client, deps.log),
+    guests: (signal) => guestAddresses(client, signal),
+    close: () => sessions.close(),
   };
 }

@@ -20,7 +20,7 @@ import { fileLeadership } from "#core/controller/file-leadership.ts";
 import { keyFileSeal } from "#core/store/seal.ts";
 import { kubeStore } from "#core/store/kube-store.ts";
 import { bundledProviders } from "#controlplane";
-import { ipamControllers, poolRoom } from "#ipam";
+import { ipamControllers, openRoom } from "#ipam";
 import {
   eventMigration,
   makeJet,
@@ -36,12 +36,12 @@ import type { Link } from "#tunnel";
 import { pair, validity, type Identity } from "#tunnel/identity/index.ts";
 import { vsphereSessions, type VsphereClient } from "#vsphere";
 import { addressWork } from "./addresses.ts";
-import { cloudOf, keepAccount, passwordOf, type VcenterAccount } from "./account.ts";
+import { accountOf, cloudOf, keepAccount } from "./account.ts";
 import { vsphereClouds } from "./cloud.ts";
 import { openManagementApi, programsOf } from "./control-plane.ts";
 import { crdObjects } from "./crds.ts";
 import type { GatewayDeps } from "./deps.ts";
-import { pemFile, planeCa } from "./files.ts";
+import { planeCa } from "./files.ts";
 import { takesConnections } from "./endpoint.ts";
 import { keepPulse, type PulseFacts } from "./heartbeat.ts";
 import { openLine } from "./link.ts";
@@ -81,7 +81,7 @@ export async function startGateway(
 ): Promise<RunningGateway> {
   const { clock, log, random } = deps;
   const { dataDir } = options;
-  const account = await accountOf(options);
+  const account = await accountOf(options.vcenter);
   const ending = closer(outer, log);
   const { signal } = ending;
   try {
@@ -243,17 +243,6 @@ export async function startGateway(
   }
 }
 
-async function accountOf(options: GatewayOptions): Promise<VcenterAccount> {
-  const { server, username, thumbprint, ca, ...passwords } = options.vcenter;
-  return {
-    server: server.text,
-    username,
-    password: passwordOf(passwords),
-    ...(thumbprint === undefined ? {} : { thumbprint }),
-    ...(ca === undefined ? {} : { ca: await pemFile(ca, "vcenter.ca") }),
-  };
-}
-
 /** Pairs with the code of the configuration. A refusal ends it: only another code can help. */
 async function pairUntilDone(
   pairOnce: () => Promise<unknown>,
@@ -291,10 +280,10 @@ function identityFacts(identity: Identity | undefined): Pick<PulseFacts, "identi
 function parentPools(store: OwnedStore): Pools {
   return {
     async room(ref) {
-      const room = await poolRoom(store, ref);
+      const room = await openRoom(store, ref);
       switch (room.kind) {
         case "room":
-          return { total: room.total, free: room.free };
+          return { total: room.total, free: room.free, kept: room.kept };
         case "wrong":
           return { total: 0, free: 0 };
         case "missing":

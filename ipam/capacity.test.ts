@@ -9,8 +9,8 @@ import {
   type IPAddress,
   type PoolSpec,
 } from "#proto";
-import { addressesNeeded, allPoolRooms, poolRoom, roomOf, roomProblem } from "./capacity.ts";
-import { preflight, setAside } from "./set-aside.ts";
+import { poolRoom, roomOf } from "./capacity.ts";
+import { openRoom, setAside } from "./set-aside.ts";
 import { poolTerms } from "./terms.ts";
 import { claimDraft, poolDraft } from "./testing.ts";
 
@@ -65,19 +65,6 @@ describe("counters as upstream's own suite expects them", () => {
 });
 
 describe("room for a cluster", () => {
-  test("is nodes and three", () => expect(addressesNeeded(4)).toBe(7));
-
-  test("too little is told with what to do", () => {
-    const room = { kind: "room", total: 10, used: 6, free: 4, outOfRange: 0 } as const;
-    expect(roomProblem("edge", room, 1)).toBeUndefined();
-    expect(roomProblem("edge", room, 5)).toBe(
-      "pool edge has 4 of 10 addresses free; 5 machines need 8: one each, one while bootstrapping, one for the API and one for repaves. Add 4 or more addresses to its spec.addresses",
-    );
-    expect(roomProblem("edge", { kind: "missing" }, 5)).toContain("does not exist");
-    const problems = [{ field: "spec.gateway", message: "is no IP address" }];
-    expect(roomProblem("edge", { kind: "wrong", problems }, 5)).toContain("spec.gateway is no IP address");
-  });
-
   const stores: OwnedStore[] = [];
   afterEach(async () => {
     for (const store of stores.splice(0)) await store.close();
@@ -97,30 +84,69 @@ describe("room for a cluster", () => {
       metadata: { name: "shared" },
       spec: { addresses: ["x"], prefix: 24 },
     });
-    expect((await allPoolRooms(store)).map(({ kind, name, room }) => [kind, name, room.kind])).toEqual([
-      ["InClusterIPPool", "nodes", "room"],
-      ["GlobalInClusterIPPool", "shared", "wrong"],
-    ]);
+    expect(await poolRoom(store, { kind: "GlobalInClusterIPPool", name: "shared" })).toMatchObject({
+      kind: "wrong",
+    });
   });
 });
 
-describe("what is set aside for a cluster", () => {
-  test("is left to it: others hear that there is too little, it hears that there is enough, until it is given back", async () => {
+describe("room for a newcomer", () => {
+  const ref = { kind: "InClusterIPPool", namespace: "c", name: "nodes" } as const;
+  const fifteen = { addresses: ["10.0.0.10-10.0.0.24"] };
+  const opened = async (annotations: Record<string, string>, held: [string, string?][] = []) => {
     const store = memoryStore({ clock: systemClock });
-    await store.create(inClusterIPPool, poolDraft({ addresses: ["10.0.0.10-10.0.0.24"] })); // 15
-    const ref = { kind: "InClusterIPPool", namespace: "c", name: "nodes" } as const;
-    const mine = { namespace: "c", name: "mine" };
-    const other = { namespace: "c", name: "other" };
-    await setAside(store, ref, mine, 8);
-    expect((await preflight(store, ref, { cluster: mine, nodes: 3, maxNodes: 12 })).problem).toBeUndefined();
-    const refused = await preflight(store, ref, { cluster: other, nodes: 6 });
-    expect(refused.problem).toContain("has 7 of 15 addresses free; 6 machines need 9");
-    expect(refused.problem).toContain("8 more are free, but set aside for other clusters");
-    await setAside(store, ref, mine, 0);
-    expect((await preflight(store, ref, { cluster: other, nodes: 6 })).problem).toBeUndefined();
-    expect(
-      (await store.get(inClusterIPPool, { namespace: "c", name: "nodes" }))?.metadata.annotations ?? {},
-    ).toEqual({});
+    const draft = poolDraft(fifteen);
+    await store.create(inClusterIPPool, { ...draft, metadata: { ...draft.metadata, annotations } });
+    for (const [at, [text, clusterName]] of held.entries()) {
+      const { spec } = address(text);
+      const labels = clusterName ? { "cluster.x-k8s.io/cluster-name": clusterName } : {};
+      await store.create(ipAddress, { metadata: { namespace: "c", name: `a${at}`, labels }, spec });
+    }
+    return store;
+  };
+  const table: [string, Record<string, string>, [string, string?][], [number, number]][] = [
+    ["all that is free, where nothing is kept", {}, [["10.0.0.10"]], [14, 0]],
+    ["without what is set aside for a cluster", { "ipam.pcg.dev/set-aside": "mine=8" }, [], [7, 8]],
+    [
+      "of which the cluster holds some already",
+      { "ipam.pcg.dev/set-aside": "mine=8" },
+      [
+        ["10.0.0.10", "mine"],
+        ["10.0.0.11", "mine"],
+        ["10.0.0.12", "other"],
+      ],
+      [6, 6],
+    ],
+    [
+      "without a range that is drained, held or not",
+      { "ipam.pcg.dev/drain": "10.0.0.20-10.0.1.7" },
+      [["10.0.0.20"]],
+      [10, 4],
+    ],
+    ["without what is promised to a claim", { "ipam.pcg.dev/reserve": "db=10.0.0.12" }, [], [14, 1]],
+    [
+      "within the quota of its namespace",
+      { "ipam.pcg.dev/quota-per-namespace": "4" },
+      [["10.0.0.10"]],
+      [3, 11],
+    ],
+  ];
+  test.each(table)("is %s", async (_name, annotations, held, [free, kept]) => {
+    const store = await opened(annotations, held);
+    expect(await openRoom(store, ref)).toMatchObject({ kind: "room", total: 15, free, kept });
+    await store.close();
+  });
+
+  test("what was set aside is given back by zero, and the annotation goes with the last of it", async () => {
+    const store = await opened({});
+    const cluster = { namespace: "c", name: "mine" };
+    await setAside(store, ref, cluster, 8);
+    await setAside(store, ref, cluster, 8);
+    expect(await openRoom(store, ref)).toMatchObject({ free: 7, kept: 8 });
+    await setAside(store, ref, cluster, 0);
+    expect(await openRoom(store, ref)).toMatchObject({ free: 15, kept: 0 });
+    const pool = await store.get(inClusterIPPool, { namespace: "c", name: "nodes" });
+    expect(pool?.metadata.annotations ?? {}).toEqual({});
     await store.close();
   });
 });

@@ -1,10 +1,10 @@
-// How much room a pool has, and how much a cluster needs.
-import { Fault, isFault, listAll, maxInt64, type Kind, type Problem, type ResourceStore } from "#core";
+// How much room a pool has.
+import { Fault, maxInt64, type Problem, type ResourceStore } from "#core";
 import type { IPAddress } from "#proto";
 import { addressesOf } from "./in-use.ts";
 import { includes, sizeOf } from "./allocator/index.ts";
 import { poolTerms, type Terms } from "./terms.ts";
-import { poolKinds, type Pool, type PoolPlace } from "./words.ts";
+import { poolKinds, type PoolPlace } from "./words.ts";
 
 /** Counters as in a pool's status. Numbers are exact up to 2^53 - 1 and stay there beyond. */
 export interface Room {
@@ -78,60 +78,4 @@ export function referencePlace(ref: PoolReference): PoolPlace {
   return kind.namespaced
     ? { kind, key: { namespace: ref.namespace ?? "default", name: ref.name } }
     : { kind, key: { name: ref.name } };
-}
-
-/** The room of every pool in the store, for status pages and heartbeats. */
-export async function allPoolRooms(
-  store: ResourceStore,
-  signal?: AbortSignal,
-): Promise<readonly (PoolReference & { readonly room: PoolRoom })[]> {
-  const found: (PoolReference & { readonly room: PoolRoom })[] = [];
-  for (const kind of poolKinds)
-    for (const pool of await poolsOf(store, kind, signal)) {
-      const ref = poolReference(kind.kind, pool);
-      found.push({ ...ref, room: await poolRoom(store, ref, signal) });
-    }
-  return found;
-}
-
-/** None where the store does not have the kind. */
-async function poolsOf(
-  store: ResourceStore,
-  kind: Kind<Pool>,
-  signal?: AbortSignal,
-): Promise<readonly Pool[]> {
-  try {
-    return (await listAll(store, kind, {}, signal)).items;
-  } catch (error) {
-    if (isFault(error, "NotFound")) return [];
-    throw error;
-  }
-}
-
-function poolReference(kind: string, pool: Pool): PoolReference {
-  const { name, namespace } = pool.metadata;
-  return { kind: kind as PoolReference["kind"], name, ...(namespace === undefined ? {} : { namespace }) };
-}
-
-/** What a cluster of `nodes` machines takes from its pool at most: a spare while bootstrapping, the API's address, one repave. */
-export const spares = 3;
-
-/** Addresses that must be free before a cluster of so many machines is begun. Pure. */
-export function addressesNeeded(nodes: number): number {
-  return nodes + spares;
-}
-
-/** What is wrong with a pool's room for a cluster of `nodes` machines, for people; undefined when there is enough. Pure. */
-export function roomProblem(pool: string, room: PoolRoom, nodes: number): string | undefined {
-  if (room.kind === "missing") return `pool ${pool} does not exist; create it, or name another`;
-  if (room.kind === "wrong") {
-    const mistakes = room.problems.map(({ field, message }) => `${field} ${message}`).join("; ");
-    return `pool ${pool} cannot be used: ${mistakes}`;
-  }
-  const need = addressesNeeded(nodes);
-  if (room.free >= need) return undefined;
-  return (
-    `pool ${pool} has ${room.free} of ${room.total} addresses free; ${nodes} machines need ${need}: one each, ` +
-    `one while bootstrapping, one for the API and one for repaves. Add ${need - room.free} or more addresses to its spec.addresses`
-  );
 }

@@ -6,7 +6,9 @@ import { aheadControllers } from "./conflicts/ahead.ts";
 import type { Prober } from "./conflicts/probe.ts";
 import type { IpamGauges } from "./gauges.ts";
 import { Looks } from "./looks.ts";
+import { metal3AheadController } from "./metal3/ahead.ts";
 import { metal3Controller } from "./metal3/index.ts";
+import { PoolMemories } from "./metal3/memory.ts";
 import { poolController } from "./pool/index.ts";
 import { Reservations } from "./reservation.ts";
 import { poolKinds } from "./words.ts";
@@ -57,11 +59,13 @@ export function ipamControllers(deps: IpamDeps): Controller[] {
 /** The controllers that serve Metal3's IPPools. They need its three kinds in the store: on an API server, its CRDs. */
 export function metal3Controllers(deps: IpamDeps & { readonly random: () => number }): Controller[] {
   const reservations = new Reservations(deps.store, deps.reservationNamespace ?? "kube-system");
-  return [metal3Controller({ ...deps, reservations })];
+  const all = { ...deps, reservations, memories: new PoolMemories() };
+  const { prober } = deps;
+  return [metal3Controller(all), ...(prober ? [metal3AheadController({ ...all, prober })] : [])];
 }
 
 export * from "./capacity.ts";
-export { preflight, setAside, type ClusterWish, type Preflight } from "./set-aside.ts";
+export { openRoom, setAside, type OpenRoom } from "./set-aside.ts";
 export type { IpamGauges, PoolGauge } from "./gauges.ts";
 export { formatAddress, parseAddress, type Address, type Family } from "./address.ts";
 export { poolProblems, poolRanges, type PoolRanges } from "./ranges.ts";
@@ -70,7 +74,13 @@ export * from "./allocator/index.ts";
 export { protectAddress, protectPool, releaseAddress } from "./words.ts";
 export { metal3PoolProblems, metal3Ranges, type Metal3Ranges } from "./metal3/ranges.ts";
 export * from "./inventory/index.ts";
-export { staticControllers, type StaticDeps, type VmPresence, type VmWitness } from "./static/index.ts";
+export {
+  poolsForStatic,
+  staticControllers,
+  type StaticDeps,
+  type VmPresence,
+  type VmWitness,
+} from "./static/index.ts";
 export { sayEvent, type Saying } from "./events.ts";
 export * from "./conflicts/index.ts";
 export * from "./history/index.ts";

@@ -1,61 +1,61 @@
-// Room kept for a cluster before its machines exist: what its autoscaler may grow to stays free for it until it is given back.
+// Room that is kept: for clusters by name (what an autoscaler may grow to), for claims by name, for nobody while a range is drained.
+// What is kept is free, and yet not to be had by whoever comes anew.
 import { keyText, modify, type Key, type ResourceStore } from "#core";
 import { clusterNameLabel, type IPAddress } from "#proto";
-import {
-  addressesNeeded,
-  poolRoom,
-  referencePlace,
-  roomProblem,
-  type PoolReference,
-  type PoolRoom,
-} from "./capacity.ts";
+import { includes, subtract } from "./allocator/index.ts";
+import { poolRoom, referencePlace, roomOf, type PoolReference, type PoolRoom } from "./capacity.ts";
 import { addressesOf } from "./in-use.ts";
 import { poolPolicy, setAsideAnnotation, withSetAside, type Policy } from "./policy.ts";
-import { poolTerms } from "./terms.ts";
+import { poolTerms, type Terms } from "./terms.ts";
 
-/** A cluster about to be begun, or to grow. */
-export interface ClusterWish {
-  readonly cluster: Required<Key>;
-  readonly nodes: number;
-  /** What its autoscaler may grow to; `nodes` unless told. */
-  readonly maxNodes?: number;
-}
+export type OpenRoom =
+  | Exclude<PoolRoom, { kind: "room" }>
+  /** `kept`: so many more are free, but not for newcomers. */
+  | (Extract<PoolRoom, { kind: "room" }> & { readonly kept: number });
 
-export interface Preflight {
-  readonly room: PoolRoom;
-  /** Addresses that must be free for it beside those it holds: machines at most, and three. */
-  readonly needed: number;
-  /** For people; undefined when there is enough. */
-  readonly problem: string | undefined;
-}
-
-/** Whether a pool has room for a cluster, leaving what is set aside for others to them. Counts afresh. */
-export async function preflight(
+/** What claims of a new cluster may take from a pool. Counts afresh. */
+export async function openRoom(
   store: ResourceStore,
   ref: PoolReference,
-  { cluster, nodes, maxNodes = nodes }: ClusterWish,
   signal?: AbortSignal,
-): Promise<Preflight> {
+): Promise<OpenRoom> {
   const room = await poolRoom(store, ref, signal);
-  const name = `${ref.kind} ${keyText({ name: ref.name, ...(ref.namespace ? { namespace: ref.namespace } : {}) })}`;
-  const most = Math.max(nodes, maxNodes);
-  if (room.kind !== "room")
-    return { room, needed: addressesNeeded(most), problem: roomProblem(name, room, most) };
+  if (room.kind !== "room") return room;
   const place = referencePlace(ref);
   const pool = await store.get(place.kind, place.key, signal);
   const terms = pool && poolTerms(pool);
+  if (terms?.kind !== "terms") return { ...room, kept: 0 };
+  const { policy } = poolPolicy(pool!, terms);
   const inUse = await addressesOf(store, place, signal);
-  const aside = pool && terms?.kind === "terms" ? poolPolicy(pool, terms).policy.aside : [];
-  const others = asideFor(
-    aside.filter(({ key }) => key !== keyText(cluster)),
-    inUse,
+  const lasting = { ...terms, universe: subtract(terms.universe, policy.draining) };
+  const open = roomOf(lasting, inUse).free - keptOf(policy, lasting, inUse);
+  const free = Math.max(0, Math.min(open, quotaLeft(policy, ref, inUse)));
+  return { ...room, free, kept: room.free - free };
+}
+
+/** Free values that are promised to a claim, or set aside for a cluster. Pure. */
+function keptOf(
+  policy: Policy,
+  { universe, read }: Pick<Terms, "universe" | "read">,
+  inUse: readonly IPAddress[],
+): number {
+  const used = new Set(inUse.map(({ spec }) => read(spec.address)));
+  const promised = policy.reserved.filter(({ what }) => includes(universe, what) && !used.has(what)).length;
+  const aside = policy.aside.reduce(
+    (sum, { key, what }) => sum + Math.max(0, what - inUse.filter(belongsTo(key)).length),
+    0,
   );
-  const left = { ...room, free: Math.max(0, room.free - others) };
-  const held = inUse.filter(belongsTo(keyText(cluster))).length;
-  const missing = Math.max(0, most - held);
-  const problem = roomProblem(name, left, missing);
-  const hint = others > 0 && problem ? ` (${others} more are free, but set aside for other clusters)` : "";
-  return { room: left, needed: addressesNeeded(missing), problem: problem && problem + hint };
+  return promised + aside;
+}
+
+/** What the quota of a namespace leaves to the claims beside a pool. Pure. */
+function quotaLeft(
+  { perNamespace }: Policy,
+  { namespace }: PoolReference,
+  inUse: readonly IPAddress[],
+): number {
+  if (perNamespace === undefined) return Infinity;
+  return perNamespace - inUse.filter(({ metadata }) => metadata.namespace === namespace).length;
 }
 
 /** Keeps so many addresses for the cluster, counting those it holds. The same again is nothing; 0 gives all back. */
@@ -74,14 +74,6 @@ export async function setAside(
       ...(text === undefined ? {} : { [setAsideAnnotation]: text }),
     };
   });
-}
-
-/** Of what is set aside, how much its clusters do not hold yet. Pure. */
-function asideFor(aside: Policy["aside"], inUse: readonly IPAddress[]): number {
-  return aside.reduce(
-    (sum, { key, what }) => sum + Math.max(0, what - inUse.filter(belongsTo(key)).length),
-    0,
-  );
 }
 
 function belongsTo(cluster: string): (address: IPAddress) => boolean {

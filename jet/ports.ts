@@ -74,8 +74,16 @@ export interface Credentials {
 export type CloudFor = (cloud: SpaSpec["cloud"], credentials: Credentials) => Cloud;
 
 export interface Pools {
-  /** How much room a parent pool has; undefined when there is no such pool. */
-  room(ref: PoolRef): Promise<{ readonly total: number; readonly free: number } | undefined>;
+  /** How much room a parent pool has for a new cluster's leases; undefined when there is no such pool. */
+  room(ref: PoolRef): Promise<PoolSpace | undefined>;
+}
+
+export interface PoolSpace {
+  readonly total: number;
+  /** What leases may take. */
+  readonly free: number;
+  /** Free too, but kept for others, or not given out any more. */
+  readonly kept?: number;
 }
 
 export interface WorkloadClusters {

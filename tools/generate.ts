@@ -6,6 +6,7 @@ import { dirname, join } from "node:path";
 import { generateCrds } from "../proto/generate-crds.ts";
 import { optionsPage } from "../gateway/index.ts";
 import { referencePage } from "../core/options/index.ts";
+import { ipamOptions } from "../ipam/program/options.ts";
 import { planeOptions } from "../plane/index.ts";
 
 const check = process.argv.includes("--check");
@@ -15,6 +16,7 @@ const outputs = new Map<string, string>();
 for (const [name, text] of generateCrds()) outputs.set(join("proto/generated/crds", name), text);
 outputs.set("docs/reference/gateway-options.md", optionsPage());
 outputs.set("docs/reference/plane-options.md", referencePage(planeOptions, "Options of pcg plane"));
+outputs.set("docs/reference/ipam-options.md", referencePage(ipamOptions, "Options of pcg ipam run"));
 
 const scratch = mkdtempSync(join(tmpdir(), "pcg-generate-"));
 try {

@@ -1,7 +1,7 @@
-// pcg ip plan, import, release: what changes addresses, each told before it is done.
+// pcg ip plan, import, release, set-aside: what changes who has addresses.
 import { readFile } from "node:fs/promises";
 import { parseAllDocuments } from "yaml";
-import { Fault, sleep, type Kind, type Resource } from "#core";
+import { Fault, Secret, sleep, type Kind, type Resource } from "#core";
 import {
   actImport,
   actRelease,
@@ -9,6 +9,7 @@ import {
   isSamePool,
   knownMetal3Pool,
   knownPool,
+  openRoom,
   parseAddress,
   planEdit,
   planImport,
@@ -17,14 +18,18 @@ import {
   pointerText,
   readInventory,
   rowsOfCsv,
+  rowsOfGuests,
   rowsOfInventory,
+  setAside,
   type ImportPlan,
   type ImportRow,
   type Inventory,
   type KnownPool,
+  type PoolReference,
 } from "#ipam";
 import { inClusterPoolKinds, metal3IPPool, type Metal3IPPool } from "#proto";
 import { show, table } from "../output.ts";
+import { openVcenter } from "../vcenter.ts";
 import type { World } from "../world.ts";
 import { findClaim, openCluster, withStore, type IpOptions } from "./ip.ts";
 import { kindOfDocument } from "./kinds.ts";
@@ -89,6 +94,12 @@ export interface ImportOptions extends IpOptions {
   readonly filename?: string;
   /** Another cluster, whose IPAddresses are taken over. */
   readonly fromKubeconfig?: string;
+  /** A vCenter, whose VMs' addresses are taken over: host, or host:port. */
+  readonly fromVcenter?: string;
+  readonly vcenterUsername?: string;
+  readonly vcenterPasswordFile?: string;
+  readonly vcenterThumbprint?: string;
+  readonly vcenterCa?: string;
   readonly dryRun?: boolean;
 }
 
@@ -97,11 +108,12 @@ const importPatienceMs = 30_000;
 /** pcg ip import: addresses in use, made claims that hold them. */
 export async function ipImport(world: World, options: ImportOptions): Promise<void> {
   const rows = await rowsFor(world, options);
+  const skipOthers = options.fromVcenter !== undefined; // it knows of many networks
   const namespace = options.namespace ?? "default";
   await withStore(world, options, async (store) => {
     const inventory = await readInventory(store, world.signal);
     const pool = findPool(inventory, options.pool, namespace);
-    const plan = planImport(rows, pool, inventory);
+    const plan = planImport(rows, pool, inventory, { skipOthers });
     const done = { pool: pool.pointer, ...plan, made: 0, bound: 0 };
     if (!options.dryRun) {
       done.made = await actImport(store, pool, plan, pool.pointer.namespace ?? namespace);
@@ -129,26 +141,52 @@ export async function ipImport(world: World, options: ImportOptions): Promise<vo
   });
 }
 
-async function rowsFor(
-  world: World,
-  { filename, fromKubeconfig }: ImportOptions,
-): Promise<readonly ImportRow[]> {
-  if ((filename === undefined) === (fromKubeconfig === undefined))
-    throw new Fault("Invalid", "pcg ip import needs one of -f FILE and --from-kubeconfig FILE");
-  if (filename === undefined) {
-    const other = await openCluster(world, fromKubeconfig!, "--from-kubeconfig");
+async function rowsFor(world: World, options: ImportOptions): Promise<readonly ImportRow[]> {
+  const { filename, fromKubeconfig, fromVcenter } = options;
+  if ([filename, fromKubeconfig, fromVcenter].filter((each) => each !== undefined).length !== 1)
+    throw new Fault(
+      "Invalid",
+      "pcg ip import needs one of -f FILE, --from-kubeconfig FILE and --from-vcenter HOST",
+    );
+  if (fromVcenter !== undefined) return rowsOfVcenter(world, fromVcenter, options);
+  if (fromKubeconfig !== undefined) {
+    const other = await openCluster(world, fromKubeconfig, "--from-kubeconfig");
     try {
       return rowsOfInventory(await readInventory(other, world.signal));
     } finally {
       await other.close();
     }
   }
-  const { rows, problems } = rowsOfCsv(await text(filename));
+  const { rows, problems } = rowsOfCsv(await text(filename!));
   if (problems.length > 0)
     throw new Fault("Invalid", `${filename} is not a table of addresses`, {
-      problems: problems.map((message) => ({ field: filename, message })),
+      problems: problems.map((message) => ({ field: filename!, message })),
     });
   return rows;
+}
+
+async function rowsOfVcenter(
+  world: World,
+  server: string,
+  { vcenterUsername, vcenterPasswordFile, vcenterThumbprint, vcenterCa }: ImportOptions,
+): Promise<readonly ImportRow[]> {
+  if (!vcenterUsername || !vcenterPasswordFile)
+    throw new Fault("Invalid", "--from-vcenter needs --vcenter-username and --vcenter-password-file");
+  const eyes = await openVcenter(
+    {
+      server: { text: server },
+      username: vcenterUsername,
+      passwordFile: new Secret((await text(vcenterPasswordFile)).trim()),
+      thumbprint: vcenterThumbprint,
+      ca: vcenterCa,
+    },
+    world,
+  );
+  try {
+    return rowsOfGuests(await eyes.guests(world.signal));
+  } finally {
+    await eyes.close();
+  }
 }
 
 export function importText(
@@ -216,6 +254,39 @@ export async function ipRelease(world: World, what: string, options: ReleaseOpti
     const done = { says: plan.says, doubts: plan.doubts, done: !options.dryRun };
     show(world.output, options.output, done, () =>
       options.dryRun ? `would be done: ${plan.says}` : plan.says,
+    );
+  });
+}
+
+export interface SetAsideOptions extends IpOptions {
+  readonly pool: string;
+}
+
+/** pcg ip set-aside CLUSTER COUNT: keeps room in a pool for what a cluster may grow to; 0 gives it back. */
+export async function ipSetAside(
+  world: World,
+  cluster: string,
+  count: string,
+  options: SetAsideOptions,
+): Promise<void> {
+  if (!/^\d{1,9}$/.test(count))
+    throw new Fault("Invalid", `${count}: expected how many addresses, as a whole number; 0 gives all back`);
+  const home = options.namespace ?? "default";
+  const [name = "", namespace = home] = cluster.split("/").reverse();
+  const wanted = Number(count);
+  await withStore(world, options, async (store) => {
+    const { pointer } = findPool(await readInventory(store, world.signal), options.pool, home);
+    if (pointer.kind === "IPPool")
+      throw new Fault("Invalid", `${pointerText(pointer)} is Metal3's, which can set nothing aside`);
+    const ref = pointer as typeof pointer & PoolReference;
+    await setAside(store, ref, { namespace, name }, wanted);
+    const room = await openRoom(store, ref, world.signal);
+    const done = { pool: pointer, cluster: { namespace, name }, count: wanted, room };
+    const left = room.kind === "room" ? `; newcomers find ${room.free} of ${room.total}` : "";
+    show(world.output, options.output, done, () =>
+      wanted > 0
+        ? `${pointerText(pointer)} keeps ${wanted} addresses for cluster ${namespace}/${name}, those that it holds included${left}`
+        : `${pointerText(pointer)} keeps nothing for cluster ${namespace}/${name} any more${left}`,
     );
   });
 }

@@ -2,9 +2,9 @@
 import { access } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { Fault, formatTime, openDatabase } from "#core";
-import { historyFile } from "#gateway";
 import {
   formatAddress,
+  historyFile,
   historyMigration,
   holderAt,
   parseAddress,

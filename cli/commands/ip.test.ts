@@ -6,9 +6,9 @@ import { Fault, openDatabase, Secret, silentLogger, systemClock, type OwnedStore
 import { runControllers } from "#core/controller/runner.ts";
 import { memoryStore } from "#core/store/memory-store.ts";
 import { serveStore } from "#core/store/serve.ts";
-import { historyFile } from "#gateway";
 import {
   historyControllers,
+  historyFile,
   historyMigration,
   ipamControllers,
   metal3Controllers,
@@ -193,7 +193,7 @@ describe("pcg ip", () => {
 
   it("says what is wrong with what it is given", async () => {
     await expect(ipImport(world, { ...options, pool: "nodes" })).rejects.toThrow(
-      /one of -f FILE and --from-kubeconfig/,
+      /one of -f FILE, --from-kubeconfig FILE and --from-vcenter/,
     );
     const table = written("bad.csv", "ip\n10.0.0.11\n");
     await expect(ipImport(world, { ...options, pool: "nodes", filename: table })).rejects.toMatchObject({

@@ -3,12 +3,20 @@ import { stringify } from "yaml";
 import { Fault } from "#core";
 import { ipamManifests, ipamOptions, runIpam } from "#ipam/program/index.ts";
 import { settingsOf } from "../settings.ts";
+import { vcenterFor } from "../vcenter.ts";
 import type { World } from "../world.ts";
 
 export async function ipam(world: World, argv: readonly string[]): Promise<void> {
   const settings = await settingsOf(ipamOptions, argv, world);
   const { env, clock, random } = world;
-  await runIpam({ env, clock, random, log: world.logAt(settings.log.level) }, settings, world.signal);
+  const log = world.logAt(settings.log.level);
+  const vcenter = await vcenterFor(settings.vcenter, { clock, log });
+  try {
+    const deps = { env, clock, random, log, ...(vcenter ? { vcenter } : {}) };
+    await runIpam(deps, settings, world.signal);
+  } finally {
+    await vcenter?.close();
+  }
 }
 
 export interface ManifestOptions {

@@ -8,4 +8,4 @@ export {
 } from "./find.ts";
 export { checkConflicts, watchConflicts, type ConflictDeps } from "./watch.ts";
 export { arpEntry, arpProber, systemWire, type ArpWire, type Prober, type ProbeResult } from "./probe.ts";
-export { probeAnnotation } from "./ahead.ts";
+export { probeAnnotation } from "./look-ahead.ts";

@@ -5,4 +5,4 @@ export {
   type HistoryEntry,
   type HistoryShelf,
 } from "./history.ts";
-export { historyMigration, sqliteHistory } from "./sqlite.ts";
+export { historyFile, historyMigration, sqliteHistory } from "./sqlite.ts";

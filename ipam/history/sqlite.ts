@@ -2,6 +2,9 @@
 import type { Database } from "#core";
 import type { HistoryEntry, HistoryShelf } from "./history.ts";
 
+/** What its file is called in the data folder of whoever keeps it; `pcg ip history` looks there. */
+export const historyFile = "addresses.db";
+
 export const historyMigration = `
   CREATE TABLE ipam_history (
     sequence INTEGER PRIMARY KEY AUTOINCREMENT,

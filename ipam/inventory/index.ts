@@ -1,7 +1,7 @@
 export { claimView, claimViews, type ClaimState, type ClaimView } from "./claims.ts";
 export { editLines, overlapsOf, planEdit, type EditView } from "./edit.ts";
 export { explainAddress, explainClaim, type Explanation, type Finding } from "./explain.ts";
-export { daysToExhaustion, addressMetrics, type MetricFacts } from "./metrics.ts";
+export { daysToExhaustion, growthMs, addressMetrics, type MetricFacts } from "./metrics.ts";
 export { poolView, poolViews, type PoolState, type PoolView } from "./pools.ts";
 export {
   addressOfClaim,

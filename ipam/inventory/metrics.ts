@@ -5,7 +5,7 @@ import { addressOfClaim, pointerText, type Inventory } from "./read.ts";
 
 const dayMs = 86_400_000;
 /** Growth is measured over this time, or since history began if that is less; over less than an hour it says nothing. */
-const windowMs = 14 * dayMs;
+export const growthMs = 14 * dayMs;
 const leastMs = 3_600_000;
 
 /**
@@ -18,7 +18,7 @@ export function daysToExhaustion(
   now: number,
 ): number | undefined {
   const name = pointerText(pool.pool);
-  const own = history.filter((each) => each.pool === name && each.at >= now - windowMs && each.at <= now);
+  const own = history.filter((each) => each.pool === name && each.at >= now - growthMs && each.at <= now);
   const [first] = own;
   if (!first || now - first.at < leastMs) return undefined;
   const grown = own.reduce((sum, { event }) => sum + (event === "given" ? 1 : -1), 0);

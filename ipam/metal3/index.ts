@@ -18,7 +18,7 @@ import { cluster, metal3IPPool } from "#proto";
 import type { Reservations } from "../reservation.ts";
 import { act } from "./act.ts";
 import { clusterKeys, flavours, observe, poolKeyOf, type Flavour, type Metal3Seen } from "./observe.ts";
-import { PoolMemory } from "./memory.ts";
+import type { PoolMemories } from "./memory.ts";
 import { indexesOf, planMetal3, type Metal3Action } from "./plan.ts";
 
 export interface Metal3Deps {
@@ -28,18 +28,14 @@ export interface Metal3Deps {
   readonly reservations: Reservations;
   /** For pools that give out addresses at random. */
   readonly random: () => number;
+  readonly memories: PoolMemories;
 }
 
 /** Serves Metal3's IPPools: their IPClaims, and Cluster API's IPAddressClaims on them. A round is for a pool with all its claims. */
 export function metal3Controller(deps: Metal3Deps): Controller {
   const { clock } = deps;
-  const memories = new Map<string, PoolMemory>();
+  const { memories } = deps;
   const waiting = new Map<string, Set<string>>();
-  const memory = (key: Key) => {
-    const text = keyText(key);
-    if (!memories.has(text)) memories.set(text, new PoolMemory());
-    return memories.get(text)!;
-  };
   const log = deps.log.child({ controller: "ipam-metal3" });
   return {
     name: "ipam-metal3",
@@ -51,15 +47,21 @@ export function metal3Controller(deps: Metal3Deps): Controller {
     reconciler: steps<Metal3Seen, Metal3Action>(
       {
         observe: async (key, signal) => {
-          const seen = await observe({ ...deps, now: clock.now, memory: memory(key) }, key, signal);
-          if (!seen) memories.delete(keyText(key));
+          const seen = await observe({ ...deps, now: clock.now, memory: memories.of(key) }, key, signal);
+          if (!seen) memories.forget(key);
           else
             for (const text of clusterKeys(seen))
               waiting.set(text, (waiting.get(text) ?? new Set()).add(keyText(key)));
           return seen;
         },
         plan: planMetal3,
-        act: (seen, action) => act(deps, seen, action),
+        act: async (seen, action) => {
+          try {
+            await act(deps, seen, action);
+          } finally {
+            if (action.do === "give addresses") memories.of(seen.key).drawAnew();
+          }
+        },
         report: (seen) => report(deps, seen),
       },
       { clock, log, describe: countOf },

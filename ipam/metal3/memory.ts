@@ -1,10 +1,20 @@
 // What one process remembers of a pool between rounds. Losing it costs fairness within a second, and ten minutes' patience; nothing else.
-import type { Resource } from "#core";
+import { keyText, type Key, type Resource } from "#core";
+import { formatAddress, type Address } from "../address.ts";
+
+/** An address that something on the network uses, although nobody was given it. */
+export interface Avoided {
+  readonly address: Address;
+  /** Milliseconds since 1970. */
+  readonly until: number;
+}
 
 export class PoolMemory {
   #turns = new Map<string, number>();
   #next = 0;
   #alone = new Map<string, number>();
+  #avoided = new Map<string, Avoided>();
+  #seed: number | undefined;
 
   /** Claims in the order in which they came: by the second of creation, then as this process first saw them. */
   inTurn<C extends { readonly object: Resource }>(claims: readonly C[]): C[] {
@@ -25,5 +35,39 @@ export class PoolMemory {
   aloneSince(uids: readonly string[], now: number): ReadonlyMap<string, number> {
     this.#alone = new Map(uids.map((uid) => [uid, this.#alone.get(uid) ?? now]));
     return this.#alone;
+  }
+
+  avoid(address: Address, until: number): void {
+    this.#avoided.set(formatAddress(address), { address, until });
+  }
+
+  avoided(now: number): readonly Avoided[] {
+    for (const [text, { until }] of this.#avoided) if (until <= now) this.#avoided.delete(text);
+    return [...this.#avoided.values()];
+  }
+
+  /** What chance decides by: the same until something was given, so that what comes next can be looked at ahead. */
+  seed(random: () => number): number {
+    return (this.#seed ??= Math.floor(random() * 2 ** 32));
+  }
+
+  drawAnew(): void {
+    this.#seed = undefined;
+  }
+}
+
+/** The memories of all pools that one process serves. */
+export class PoolMemories {
+  readonly #memories = new Map<string, PoolMemory>();
+
+  of(key: Key): PoolMemory {
+    const text = keyText(key);
+    const memory = this.#memories.get(text) ?? new PoolMemory();
+    this.#memories.set(text, memory);
+    return memory;
+  }
+
+  forget(key: Key): void {
+    this.#memories.delete(keyText(key));
   }
 }

@@ -16,7 +16,7 @@ import {
 import { parseAddress, type Address } from "../address.ts";
 import { clusterKey, isPaused } from "../claim/observe.ts";
 import type { Reservation, Reservations } from "../reservation.ts";
-import type { PoolMemory } from "./memory.ts";
+import type { Avoided, PoolMemory } from "./memory.ts";
 import {
   addressFinalizer,
   capiAddressFinalizer,
@@ -86,6 +86,8 @@ export interface Metal3Seen {
   readonly claims: readonly SeenClaim[];
   readonly addresses: readonly SeenAddress[];
   readonly reservations: readonly Reservation[];
+  /** In use on the network: given to nobody for now, unless it is asked for. */
+  readonly avoided: readonly Avoided[];
   /** For the random strategy. */
   readonly seed: number;
 }
@@ -152,7 +154,8 @@ export async function observe(
       alone: since.get(each.object.metadata.uid) ?? now,
     })),
     reservations: held,
-    seed: Math.floor(random() * 2 ** 32),
+    avoided: memory.avoided(now),
+    seed: memory.seed(random),
   };
 }
 

@@ -7,7 +7,7 @@
 //   P4. A claim that others still hold (a foreign finalizer) keeps its address, as with Metal3.
 //   P5. An address goes once: to the claim that holds its reservation, else to the first that may have it.
 import { hasFinalizer, isDeleting, isOwnedBy, ownerOf, type Plan } from "#core";
-import { clusterNameLabel, type IPAddressClaim, type Metal3IPClaim } from "#proto";
+import { clusterNameLabel, type IPAddressClaim, type Metal3IPClaim, type Metal3IPPool } from "#proto";
 import { formatAddress, parseAddress, type Address } from "../address.ts";
 import { isPaused } from "../claim/observe.ts";
 import { FreeIndex, includes, randomBelow } from "../allocator/index.ts";
@@ -73,24 +73,15 @@ class Round {
   constructor(seen: Metal3Seen, now: number) {
     this.#seen = seen;
     this.#now = now;
-    const { pool, addresses, reservations, seed } = seen;
+    const { pool, addresses } = seen;
     for (const address of addresses) {
       const of = claimText(address.flavour, address.claim);
       this.#byClaim.set(of, [...(this.#byClaim.get(of) ?? []), address]);
       if (address.address) this.#holders.set(formatAddress(address.address), address);
     }
     if (!pool) return;
-    this.#ranges = metal3Ranges(pool.spec, pool.metadata.annotations?.[reservedAnnotation] === "true");
-    if (this.#ranges.kind !== "ranges") return;
-    const taken = [
-      ...addresses.flatMap(({ address }) => (address ? [address] : [])),
-      ...reservations.flatMap(({ digits }) => both(digits)),
-    ];
-    this.#free = new FreePick(
-      this.#ranges.ranges,
-      taken,
-      pool.spec.allocationStrategy === "random" ? seed : undefined,
-    );
+    this.#ranges = rangesOf(pool);
+    this.#free = freeOf(seen, this.#ranges);
   }
 
   serveAll(): void {
@@ -170,10 +161,13 @@ class Round {
     if (before) return { address: before }; // P5: a round that died goes on with the same address
     const address = this.#free?.take();
     if (address) return { address };
-    const used = this.#seen.addresses.length;
+    const { addresses, avoided } = this.#seen;
+    for (const { until } of avoided) this.#comeBack(until - this.#now);
+    const left =
+      avoided.length > 0 ? `, ${avoided.length} are left out, since something on the network has them` : "";
     return {
       reason: "PoolExhausted",
-      message: `${poolText(key)} has no free address, ${used} are in use; add to its spec.pools`,
+      message: `${poolText(key)} has no free address, ${addresses.length} are in use${left}; add to its spec.pools`,
     };
   }
 
@@ -200,7 +194,8 @@ class Round {
       };
     const rival = this.#seen.reservations.find(({ digits }) => digits === digitsOf(address.value));
     const isRival = rival !== undefined && rival.claimUid !== claim.object.metadata.uid;
-    if (isRival || !(this.#free?.reserve(address) ?? true)) {
+    const isAvoided = this.#seen.avoided.some((each) => formatAddress(each.address) === text);
+    if (isRival || !(isAvoided || (this.#free?.reserve(address) ?? true))) {
       this.#comeBack(2_000);
       return { reason: "PoolExhausted", message: `${text} of ${pool} is just being given to another claim` };
     }
@@ -264,6 +259,31 @@ class Round {
       })
       .map(({ lease }) => lease.metadata.uid);
   }
+}
+
+function rangesOf(pool: Metal3IPPool): Metal3Ranges {
+  return metal3Ranges(pool.spec, pool.metadata.annotations?.[reservedAnnotation] === "true");
+}
+
+function freeOf(
+  { pool, addresses, reservations, avoided, seed }: Metal3Seen,
+  ranges: Metal3Ranges,
+): FreePick | undefined {
+  if (ranges.kind !== "ranges") return undefined;
+  const taken = [
+    ...addresses.flatMap(({ address }) => (address ? [address] : [])),
+    ...reservations.flatMap(({ digits }) => both(digits)),
+    ...avoided.map(({ address }) => address),
+  ];
+  return new FreePick(ranges.ranges, taken, pool?.spec.allocationStrategy === "random" ? seed : undefined);
+}
+
+/** The addresses that claims would get next, in order. Pure. */
+export function nextOf(seen: Metal3Seen, count: number): Address[] {
+  const free = seen.pool && freeOf(seen, rangesOf(seen.pool));
+  const next: Address[] = [];
+  for (let address = free?.take(); address && next.length < count; address = free?.take()) next.push(address);
+  return next;
 }
 
 /** A reservation lives for a moment; one this old was probably left behind. Removing one too early would be harmless. */

@@ -10,11 +10,11 @@ import {
   type Metal3IPClaim,
   type Metal3IPPool,
 } from "#proto";
-import { ipamControllers, metal3Controllers } from "../index.ts";
+import { ipamControllers, metal3Controllers, type Prober } from "../index.ts";
 
-export function metal3Stage(given: Partial<StageDeps> = {}) {
+export function metal3Stage(given: Partial<StageDeps> = {}, prober?: Prober) {
   return stage((deps) => {
-    const all = { ...deps, random: () => 0.3 };
+    const all = { ...deps, random: () => 0.3, ...(prober ? { prober } : {}) };
     return [...ipamControllers(all), ...metal3Controllers(all)];
   }, given);
 }

@@ -1,6 +1,6 @@
 // `pcg ipam run`: the controllers and webhooks of ipam alone, on any API server.
 import { randomBytes } from "node:crypto";
-import { readFile, stat } from "node:fs/promises";
+import { mkdir, readFile, stat } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import {
@@ -8,6 +8,7 @@ import {
   kubeStore,
   leaseLeadership,
   linkAbort,
+  openDatabase,
   runControllers,
   sleep,
   soleLeadership,
@@ -21,12 +22,26 @@ import {
 } from "#core";
 import { inClusterPoolKinds, ipamGroup, ipAddress, metal3IPAddress, metal3IPPool } from "#proto";
 import { IpamGauges } from "../gauges.ts";
-import { addressMetrics, pointerText, readInventory, type Inventory } from "../inventory/index.ts";
+import { addressMetrics, growthMs, pointerText, readInventory, type Inventory } from "../inventory/index.ts";
 import { judgeMetal3 } from "../webhooks/metal3.ts";
 import { serveWebhooks, type ServingPair, type WebhookServer } from "../webhooks/server.ts";
 import { renewalOf, servingCertificate } from "./certificates.ts";
-import { arpProber, systemWire, watchConflicts, type Conflict } from "../conflicts/index.ts";
-import { historyControllers, memoryHistory, type HistoryShelf } from "../history/index.ts";
+import {
+  arpProber,
+  systemWire,
+  watchConflicts,
+  type Conflict,
+  type GuestAddress,
+} from "../conflicts/index.ts";
+import {
+  historyControllers,
+  historyFile,
+  historyMigration,
+  memoryHistory,
+  sqliteHistory,
+  type HistoryShelf,
+} from "../history/index.ts";
+import type { VmWitness } from "../static/index.ts";
 import { programMetrics, servePages } from "./diagnostics.ts";
 import { podConnection } from "./in-cluster.ts";
 import type { IpamSettings } from "./options.ts";
@@ -42,6 +57,11 @@ export interface ProgramDeps {
   readonly clock: Clock;
   readonly log: Logger;
   readonly random: () => number;
+  /** The vCenter of the machines, where the settings name one. */
+  readonly vcenter?: {
+    readonly witness: VmWitness;
+    guests(signal: AbortSignal): Promise<readonly GuestAddress[]>;
+  };
 }
 
 /** The lease's name: upstream's, so that its manager and ours never act at the same time where both elect a leader. */
@@ -53,7 +73,7 @@ const certificateRoundMs = 60_000;
 
 /** Runs until the signal aborts. Rejects where something is missing that waiting would not bring. */
 export async function runIpam(deps: ProgramDeps, settings: IpamSettings, signal: AbortSignal): Promise<void> {
-  const { clock, log, random } = deps;
+  const { clock, log, random, vcenter } = deps;
   const closers: (() => Promise<unknown>)[] = [];
   const end = linkAbort(signal);
   try {
@@ -69,7 +89,7 @@ export async function runIpam(deps: ProgramDeps, settings: IpamSettings, signal:
     log.info("serving", { parts: chosen, olderVersions: [...served.older].map((each) => each.join(" ")) });
 
     const gauges = new IpamGauges();
-    const history = memoryHistory();
+    const history = await openHistory(settings.dataDir, closers);
     let conflicts: readonly Conflict[] = [];
     const pools = poolMetrics({ store, clock, gauges, history, conflicts: () => conflicts });
     let running: RunningControllers | undefined;
@@ -104,6 +124,7 @@ export async function runIpam(deps: ProgramDeps, settings: IpamSettings, signal:
         gauges,
         exclusive: settings.leaderElect,
         prober: arpProber({ clock, wire: systemWire }),
+        ...(vcenter ? { witness: vcenter.witness } : {}),
         ...(settings.watchFilter === undefined ? {} : { serves: bearing(settings.watchFilter) }),
       };
       const bearers = [ipAddress as Kind, metal3IPAddress as Kind].filter((kind) =>
@@ -114,7 +135,7 @@ export async function runIpam(deps: ProgramDeps, settings: IpamSettings, signal:
         ...historyControllers({ store, clock, log, shelf: history }, bearers),
       ];
       const watching = watchConflicts(
-        { store, clock, log },
+        { store, clock, log, ...(vcenter ? { guests: vcenter.guests } : {}) },
         {
           everyMs: conflictsEveryMs,
           onFound: (found) => void (conflicts = found),
@@ -142,6 +163,23 @@ export async function runIpam(deps: ProgramDeps, settings: IpamSettings, signal:
 
 const conflictsEveryMs = 300_000;
 
+async function openHistory(
+  dataDir: string | undefined,
+  closers: (() => Promise<unknown>)[],
+): Promise<HistoryShelf> {
+  if (dataDir === undefined) return memoryHistory();
+  try {
+    await mkdir(dataDir, { recursive: true, mode: 0o700 });
+  } catch (cause) {
+    throw new Fault("Invalid", `--data-dir ${dataDir} cannot be made: ${(cause as Error).message}`, {
+      cause,
+    });
+  }
+  const database = await openDatabase(join(dataDir, historyFile), { migrations: [historyMigration] });
+  closers.push(() => database.close());
+  return sqliteHistory(database);
+}
+
 interface PoolFacts {
   readonly store: ResourceStore;
   readonly clock: Clock;
@@ -167,7 +205,7 @@ function poolMetrics({ store, clock, gauges, history, conflicts }: PoolFacts): (
     );
     const facts = {
       inventory: await last.inventory,
-      history: await history.since(0),
+      history: await history.since(now - growthMs),
       quarantined,
       conflicts: conflicts(),
     };

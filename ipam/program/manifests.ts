@@ -123,6 +123,8 @@ function deployment(
                 ...(webhooks ? [`--webhook-service=${namespace}/${service}`] : ["--webhook-port=0"]),
                 "--diagnostics-address=:8080",
               ],
+              // SERVER, USERNAME, PASSWORD, THUMBPRINT or CA as in the options, where somebody makes it.
+              envFrom: [{ prefix: "PCG_VCENTER_", secretRef: { name: "pcg-ipam-vcenter", optional: true } }],
               ports: [
                 port("health", 8081),
                 port("metrics", 8080),

@@ -1,5 +1,18 @@
 // Options of `pcg ipam run`. Names as people know them from the managers it stands in for.
-import { boolean, group, integer, list, oneOf, option, path, text, type Infer } from "#core/options/index.ts";
+import {
+  boolean,
+  group,
+  hostPort,
+  integer,
+  list,
+  oneOf,
+  option,
+  path,
+  secret,
+  secretFile,
+  text,
+  type Infer,
+} from "#core/options/index.ts";
 
 export const ipamOptions = group({
   kubeconfig: option(path(), {
@@ -51,6 +64,27 @@ export const ipamOptions = group({
     help: 'Where /healthz and /readyz are served; ":8081" is any address, "0" serves none.',
     default: ":8081",
   }),
+  dataDir: option(path(), {
+    help: "Folder for the history of who had an address when (`pcg ip history --data`); made when absent. Without one it is kept in memory and lost at a restart.",
+    optional: true,
+  }),
+  vcenter: group(
+    {
+      server: option(hostPort(443), {
+        help: "vCenter's host, or host:port, without https://. With it a static address is free again when vCenter has neither a VM of the machine's name nor one that reports the address, and machines that use addresses which nobody gave them are reported.",
+        optional: true,
+      }),
+      username: option(text("USER"), { help: "User to log in as; reading is enough.", optional: true }),
+      password: option(secret(), { help: "Its password; better in passwordFile.", optional: true }),
+      passwordFile: option(secretFile(), { help: "File with the password.", optional: true }),
+      thumbprint: option(text("SHA-256"), {
+        help: "SHA-256 of vCenter's certificate, in hex with colons.",
+        optional: true,
+      }),
+      ca: option(path(), { help: "File with the certificate authority of vCenter, PEM.", optional: true }),
+    },
+    "The vCenter of CAPV's machines, for static addresses. Without one, CAPV's VSphereVM objects tell whether a machine is gone.",
+  ),
   log: group({
     level: option(oneOf("debug", "info", "warn", "error"), { help: "How much to log.", default: "info" }),
   }),

@@ -11,10 +11,21 @@ import {
   vsphereMachineTemplate,
   vsphereVM,
 } from "#proto";
-import { ipamControllers, metal3Controllers, staticControllers, type IpamDeps } from "../index.ts";
+import {
+  ipamControllers,
+  metal3Controllers,
+  poolsForStatic,
+  staticControllers,
+  type IpamDeps,
+  type VmWitness,
+} from "../index.ts";
 import { servedVersion, versionKey } from "./versions.ts";
 
-export type PartDeps = IpamDeps & { readonly random: () => number };
+export type PartDeps = IpamDeps & {
+  readonly random: () => number;
+  /** Who knows whether a VM is gone; CAPV's objects unless told. */
+  readonly witness?: VmWitness;
+};
 
 interface Part {
   /** Without one of these it cannot run. */
@@ -40,12 +51,14 @@ export const parts: Readonly<Record<string, Part>> = {
   static: {
     needs: [
       ...claims,
-      ...inClusterPoolKinds,
-      ...metal3Kinds,
       ...([vsphereMachine, vsphereCluster, vsphereMachineTemplate, vsphereVM] as unknown as readonly Kind[]),
     ],
-    offers: [vsphereMachine as unknown as Kind],
-    controllers: (deps) => staticControllers(deps),
+    offers: poolsForStatic,
+    controllers: (deps, served) =>
+      staticControllers({
+        ...deps,
+        serves: (kind) => served.some((each) => versionKey(each) === versionKey(kind)),
+      }),
   },
 };
 

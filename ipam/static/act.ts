@@ -127,7 +127,13 @@ async function writeAddresses(
     await modify(store, vsphereCluster, key, (object) => {
       if (object.metadata.uid !== subject.metadata.uid || object.spec.controlPlaneEndpoint?.host || !first)
         return;
-      object.spec.controlPlaneEndpoint = { ...object.spec.controlPlaneEndpoint, host: first.supply.address };
+      // Without a port CAPV's cluster would never be ready, and nobody would say why.
+      const { port = seen.apiPort } = object.spec.controlPlaneEndpoint ?? {};
+      object.spec.controlPlaneEndpoint = {
+        ...object.spec.controlPlaneEndpoint,
+        host: first.supply.address,
+        port,
+      };
     });
     return;
   }

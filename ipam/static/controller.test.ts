@@ -350,6 +350,17 @@ describe("a cluster's endpoint", () => {
     expect((await store.list(metal3IPAddress)).items).toEqual([]);
   });
 
+  test("without a port gets the cluster's, or the usual one", async () => {
+    const { store, quiet, shop } = await staged();
+    const { metadata } = draft();
+    await store.create(vsphereCluster, { metadata, spec: {} });
+    await store.create(metal3IPPool, metal3PoolDraft());
+    await shop();
+    await quiet();
+    const made = await store.get(vsphereCluster, { namespace: "c", name: "shop" });
+    expect(made?.spec.controlPlaneEndpoint).toEqual({ host: "10.0.0.10", port: 6443 });
+  });
+
   test("is never overwritten", async () => {
     const { store, quiet, shop } = await staged();
     await shop();

@@ -45,9 +45,16 @@ export interface StaticDeps {
   readonly log: Logger;
   /** Who knows whether a VM is gone; where nobody is told, CAPV's VSphereVM objects are the evidence. */
   readonly witness?: VmWitness;
-  /** Whether Metal3's kinds are served; true unless told. */
-  readonly metal3?: boolean;
+  /** Which kinds of pools and claims the store has; all unless told. */
+  readonly serves?: (kind: Kind) => boolean;
 }
+
+/** The pools that static addresses come from. */
+export const poolsForStatic: readonly Kind[] = [
+  metal3IPPool as Kind,
+  inClusterIPPool as Kind,
+  globalInClusterIPPool as Kind,
+];
 
 /** One controller for machines, one for cluster endpoints. */
 export function staticControllers(deps: StaticDeps): Controller[] {
@@ -66,22 +73,19 @@ function staticController(deps: StaticDeps & { readonly witness: VmWitness }, ki
     else lacking.delete(keyText(seen.key));
   };
   const all = (): Key[] => [...lacking.keys()].map(parseKey);
-  const { metal3 = true } = deps;
-  const whenPools: readonly Follow[] = [
-    ...(metal3 ? [metal3IPPool] : []),
-    inClusterIPPool,
-    globalInClusterIPPool,
-  ].map((pool) => ({
-    kind: pool as Kind,
-    affects: all,
-  }));
-  const ofClaims: readonly Follow[] = [...(metal3 ? [metal3IPClaim] : []), ipAddressClaim].map((claim) => ({
-    kind: claim as Kind,
-    affects: (object) => {
-      const key = subjectOf(kind, object);
-      return key ? [key] : [];
-    },
-  }));
+  const { serves = () => true } = deps;
+  const whenPools: readonly Follow[] = poolsForStatic
+    .filter(serves)
+    .map((pool) => ({ kind: pool, affects: all }));
+  const ofClaims: readonly Follow[] = [metal3IPClaim as Kind, ipAddressClaim as Kind]
+    .filter(serves)
+    .map((claim) => ({
+      kind: claim,
+      affects: (object) => {
+        const key = subjectOf(kind, object);
+        return key ? [key] : [];
+      },
+    }));
   return {
     name,
     kind: subjectKinds[kind],

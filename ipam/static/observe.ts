@@ -83,6 +83,8 @@ export interface StaticSeen {
   readonly subject: VSphereMachine | VSphereCluster | undefined;
   readonly cluster: "missing" | "paused" | "active";
   readonly clusterName: string | undefined;
+  /** Where the cluster's API listens: for an endpoint that says no port. */
+  readonly apiPort: number;
   readonly needs: readonly Need[];
   /** By claim name; also those of a subject that is gone. */
   readonly claims: ReadonlyMap<string, StaticClaim>;
@@ -112,6 +114,9 @@ export const subjectKinds: Readonly<Record<SubjectKind, Kind>> = {
   endpoint: vsphereCluster as Kind,
 };
 
+/** Cluster API's and kubeadm's. */
+const usualApiPort = 6443;
+
 export async function observe(
   deps: { readonly store: ResourceStore; readonly witness: VmWitness },
   kind: SubjectKind,
@@ -134,6 +139,7 @@ export async function observe(
       subject,
       cluster: "active",
       clusterName: undefined,
+      apiPort: usualApiPort,
       needs: [],
       claims: new Map(owned.map((claim) => [claim.key.name, claim])),
       selections: new Map(),
@@ -162,6 +168,7 @@ export async function observe(
     subject,
     cluster: stateOf(found, subject),
     clusterName,
+    apiPort: found?.spec.clusterNetwork?.apiServerPort ?? usualApiPort,
     needs,
     claims,
     selections: open.length > 0 && found ? await select(store, open, poolNamespace, signal) : new Map(),

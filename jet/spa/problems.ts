@@ -89,11 +89,12 @@ export function roomProblems(needs: readonly NeedSeen[]): Problem[] {
     const missing = leases.filter((lease) => !lease.claim).length;
     if (missing === 0 || missing <= room.free) return [];
     const spare = need.count - need.nodes;
+    const kept = room.kept ? ` (${room.kept} more are reserved, set aside or drained)` : "";
     return [
       {
         field: need.field,
         message:
-          `pool "${name}" has ${room.free} free of ${room.total} addresses, ${missing} are needed ` +
+          `pool "${name}" has ${room.free} free of ${room.total} addresses${kept}, ${missing} are needed ` +
           `(${need.nodes} nodes + ${spare} spare); add addresses to the pool or make the cluster smaller`,
       },
     ];

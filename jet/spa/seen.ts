@@ -14,7 +14,7 @@ import {
 import { controlPlanePlacements, type AddressNeed } from "#proto/render/addresses.ts";
 import type { ClusterNames } from "#proto/render/names.ts";
 import type { Role } from "../ledger.ts";
-import type { AboutMirror, ImageSource, PlacementAt, VmFacts } from "../ports.ts";
+import type { AboutMirror, ImageSource, PlacementAt, PoolSpace, VmFacts } from "../ports.ts";
 import type { Trouble } from "../milestones.ts";
 import type { Installed } from "../providers.ts";
 import type { LeasedAddress } from "../render/cluster.ts";
@@ -75,7 +75,7 @@ export interface LeaseSeen {
 
 export interface NeedSeen {
   readonly need: AddressNeed;
-  readonly room: { readonly total: number; readonly free: number } | undefined;
+  readonly room: PoolSpace | undefined;
   readonly leases: readonly LeaseSeen[];
 }
 

@@ -7,7 +7,7 @@ const pcg = join(import.meta.dirname, "../../../bin/pcg");
 
 /** Starts the program; resolves when it says that it is ready. */
 export async function startIpam(
-  kube: Kube,
+  kube: Pick<Kube, "kubeconfigPath">,
   dir: string,
   name: string,
   args: readonly string[],

@@ -41,6 +41,8 @@ export interface SiteOptions {
   readonly knobs?: Partial<Knobs>;
   /** Without TLS; with it unless told. */
   readonly plainEtcd?: boolean;
+  /** False: whoever asks gives out addresses; true unless told. */
+  readonly ipam?: boolean;
   /** Of the control plane and of IPAM; silent unless told. */
   readonly log?: Logger;
 }
@@ -49,6 +51,7 @@ export async function startSite({
   dir,
   knobs = {},
   plainEtcd = false,
+  ipam = true,
   log = silentLogger,
 }: SiteOptions): Promise<Site> {
   const ends: (() => Promise<unknown>)[] = [];
@@ -77,12 +80,14 @@ export async function startSite({
     );
     const store = own(await kubeStore(controlPlane.kubeconfig, { clock: systemClock }), (it) => it.close());
     for (const kind of inClusterPoolKinds) await serve(store, kind);
-    const stop = new AbortController();
-    const running = runControllers({ store, ...deps }, ipamControllers({ store, ...deps }), stop.signal);
-    ends.push(() => {
-      stop.abort();
-      return running.stopped;
-    });
+    if (ipam) {
+      const stop = new AbortController();
+      const running = runControllers({ store, ...deps }, ipamControllers({ store, ...deps }), stop.signal);
+      ends.push(() => {
+        stop.abort();
+        return running.stopped;
+      });
+    }
     return { controlPlane, store, vcenter, etcd, machines, end };
   } catch (error) {
     await end();
