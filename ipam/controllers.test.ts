@@ -15,7 +15,7 @@ import {
   type InClusterIPPool,
 } from "#proto";
 import { parseAddress } from "./address.ts";
-import { Reservations } from "./reservation.ts";
+import { claimReservations } from "./index.ts";
 import { claimDraft, claimState, given, ipamStage, poolDraft } from "./testing.ts";
 
 const vms = defineKind({
@@ -415,7 +415,7 @@ describe("another process", () => {
     await quiet();
     const paused = { annotations: { [pausedAnnotation]: "" } };
     const other = await store.create(ipAddressClaim, claimDraft("other", paused));
-    const reservations = new Reservations(store, "kube-system");
+    const reservations = claimReservations(store);
     if (!lowest) throw new Error("no address");
     await reservations.win(place, await pool(), other, lowest.value);
     await claims("a");
@@ -477,7 +477,7 @@ describe("another process", () => {
       const paused = { annotations: { [pausedAnnotation]: "" } };
       const rival = await inner.create(ipAddressClaim, claimDraft("rival", paused));
       const pool = await inner.get(inClusterIPPool, place.key);
-      if (pool && lowest) await new Reservations(inner, "kube-system").win(place, pool, rival, lowest.value);
+      if (pool && lowest) await claimReservations(inner).win(place, pool, rival, lowest.value);
     });
     expect(await given(store)).toEqual(["a 10.0.0.11"]);
     expect((await store.list(leases)).items).toHaveLength(1);

@@ -40,6 +40,8 @@ function slow(store: ResourceStore, life: Life): ResourceStore {
   };
 }
 
+const runs = Number(process.env["PCG_RIVALS_RUNS"] ?? 30);
+
 const scenario = fc.record({
   // Mostly quick, sometimes so slow that others get through whole rounds meanwhile.
   turns: fc.infiniteStream(
@@ -130,7 +132,11 @@ test("several processes, slow answers, sudden deaths: never one address twice, n
       expect(new Set(texts).size).toBe(texts.length);
       expect(made.length).toBe(Math.min(addresses, alive.length)); // none lost: whoever can be served is
       expect(bound.length).toBe(made.length);
-      expect((await store.list(leases)).items).toEqual([]);
+      // What is reserved still is for claims that wait: it was another's when they tried it (reservation.ts, V2).
+      const served = new Set(made.map(({ metadata }) => metadata.name));
+      const reserved = (await store.list(leases)).items.map(({ spec }) => spec.holderIdentity);
+      const waiting = alive.filter((name) => !served.has(name)).map((name) => `c/${name}`);
+      expect(reserved.filter((holder) => !waiting.includes(holder ?? ""))).toEqual([]);
       const pool = await store.get(inClusterIPPool, { namespace: "c", name: "nodes" });
       expect(pool?.status?.ipAddresses?.used).toBe(made.length);
 
@@ -142,10 +148,11 @@ test("several processes, slow answers, sudden deaths: never one address twice, n
         if (!isFault(error)) throw error;
       });
     }),
-    // Two rare races are known and open (ipam/README.md): PCG_RIVALS_SEED looks for more, or repeats one.
+    // Another seed each time; a failure tells its seed and path, which PCG_RIVALS_SEED and PCG_RIVALS_PATH repeat.
     {
-      numRuns: Number(process.env["PCG_RIVALS_RUNS"] ?? 30),
-      seed: Number(process.env["PCG_RIVALS_SEED"] ?? 7),
+      numRuns: runs,
+      ...(process.env["PCG_RIVALS_SEED"] ? { seed: Number(process.env["PCG_RIVALS_SEED"]) } : {}),
+      ...(process.env["PCG_RIVALS_PATH"] ? { path: process.env["PCG_RIVALS_PATH"], endOnFailure: true } : {}),
     },
   );
-}, 120_000);
+}, 120_000 + runs * 2_000);
