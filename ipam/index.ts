@@ -61,10 +61,14 @@ export function claimReservations(store: ResourceStore, globalNamespace = "kube-
   return new Reservations(store, globalNamespace, (reservation) => isOver(store, reservation));
 }
 
+/** The same for claims of either kind on Metal3's IPPools. */
+export function metal3Reservations(store: ResourceStore, globalNamespace = "kube-system"): Reservations {
+  return new Reservations(store, globalNamespace, (reservation) => isLeft(store, reservation));
+}
+
 /** The controllers that serve Metal3's IPPools. They need its three kinds in the store: on an API server, its CRDs. */
 export function metal3Controllers(deps: IpamDeps & { readonly random: () => number }): Controller[] {
-  const { store, reservationNamespace = "kube-system" } = deps;
-  const reservations = new Reservations(store, reservationNamespace, (each) => isLeft(store, each));
+  const reservations = metal3Reservations(deps.store, deps.reservationNamespace);
   return [metal3Controller({ ...deps, reservations })];
 }
 

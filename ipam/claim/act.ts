@@ -91,7 +91,7 @@ async function allocate(deps: ActDeps, seen: ClaimSeen, value: bigint, text: str
   if (!pool || terms?.kind !== "terms")
     throw new Fault("Bug", `${keyText(keyOf(claim))} gets an address of no pool`);
   const draft = addressDraft(claim, place, pool, terms.write(value));
-  const { rivals, store, truth } = deps;
+  const { rivals, truth } = deps;
   if (!rivals) {
     await make(deps, seen, draft);
     return;
