@@ -216,7 +216,7 @@ async function adopt(deps: ActDeps, seen: ClaimSeen, address: IPAddress): Promis
   if (rivals && pool && terms?.kind === "terms" && value !== undefined && value >= 0n && !isGiven)
     await secure(deps, rivals, { claim, place, pool, terms, value, text: address.spec.address });
   const ours = [claimReference(claim), ...(pool ? [poolReference(place, pool)] : [])];
-  await modify(store, ipAddress, keyOf(address), (object) => {
+  const now = await modify(store, ipAddress, keyOf(address), (object) => {
     if (object.metadata.uid !== address.metadata.uid) return;
     object.metadata.ownerReferences = withOwners(object.metadata.ownerReferences ?? [], ours);
     const finalizers = object.metadata.finalizers ?? [];
@@ -226,7 +226,7 @@ async function adopt(deps: ActDeps, seen: ClaimSeen, address: IPAddress): Promis
     if (clusterName !== undefined)
       object.metadata.labels = { ...object.metadata.labels, [clusterNameLabel]: clusterName };
   });
-  await rivals?.reservations.settle(claim);
+  if (isOwn(now, claim.metadata.uid)) await rivals?.reservations.settle(claim);
 }
 
 /** Foreign owners first, then these: one of the same group, kind and name gives way (its uid may be old). Pure. */
