@@ -1,6 +1,6 @@
 // The books of all pools of one process, kept by what the store tells.
-import { keyText, type Clock, type Key, type Kind, type Means } from "#core";
-import { ipAddress, type IPAddress } from "#proto";
+import { keyOf, keyText, type Clock, type Key, type Kind, type Means } from "#core";
+import { ipAddress, type IPAddress, type IPAddressClaim } from "#proto";
 import { PoolBook } from "./book.ts";
 import type { PoolGauge } from "./gauges.ts";
 import { poolTerms, type PoolTerms } from "./terms.ts";
@@ -61,6 +61,13 @@ export class Books {
   /** The claim was offered something by that pool. */
   offered(claim: Key, place: PoolPlace): void {
     this.#offered.set(keyText(claim), this.of(place));
+  }
+
+  /** Offers this very value to a claim, and asks for a round of it. */
+  push(place: PoolPlace, claim: IPAddressClaim, value: bigint): void {
+    const key = keyOf(claim);
+    this.offered(key, place);
+    if (this.of(place).offer(claim, value).kind === "given") this.#wake(key);
   }
 
   /** The claim's round has ended: what it was offered and did not take is free again, unless that is not certain. */

@@ -1,6 +1,7 @@
 // The door of ipam.
 import { nearStore, type Clock, type Controller, type Kind, type Logger, type ResourceStore } from "#core";
 import { Books } from "./books.ts";
+import { isOver } from "./claim/counts.ts";
 import { claimController } from "./claim/index.ts";
 import { aheadControllers } from "./conflicts/ahead.ts";
 import type { Prober } from "./conflicts/probe.ts";
@@ -8,6 +9,7 @@ import type { IpamGauges } from "./gauges.ts";
 import { Looks } from "./looks.ts";
 import { metal3AheadController } from "./metal3/ahead.ts";
 import { metal3Controller } from "./metal3/index.ts";
+import { isLeft } from "./metal3/left.ts";
 import { PoolMemories } from "./metal3/memory.ts";
 import { poolController } from "./pool/index.ts";
 import { Reservations } from "./reservation.ts";
@@ -41,13 +43,13 @@ export interface IpamDeps {
 export function ipamControllers(deps: IpamDeps): Controller[] {
   const { store: truth, clock, log, random = Math.random, exclusive = false, serves = () => true } = deps;
   const store = nearStore(truth);
-  const reservations = new Reservations(truth, deps.reservationNamespace ?? "kube-system");
+  const reservations = claimReservations(truth, deps.reservationNamespace);
   const names = deps.kinds?.map(({ kind }) => kind);
   const served = poolKinds.filter(({ kind }) => names?.includes(kind) ?? true);
   const books = new Books({ clock, random, kinds: served });
   const { gauges } = deps;
   if (gauges) gauges.read = () => books.gauges();
-  const rivals = exclusive ? undefined : { reservations, looks: new Looks(truth), store: truth };
+  const rivals = exclusive ? undefined : { reservations, looks: new Looks(truth) };
   const all = { store, truth, clock, log, books, reservations, rivals, serves, kinds: served, gauges };
   return [
     claimController(all),
@@ -56,9 +58,19 @@ export function ipamControllers(deps: IpamDeps): Controller[] {
   ];
 }
 
+/** Reservations for IPAddressClaims on our pools. `store` answers from what was written. */
+export function claimReservations(store: ResourceStore, globalNamespace = "kube-system"): Reservations {
+  return new Reservations(store, globalNamespace, (reservation) => isOver(store, reservation));
+}
+
+/** The same for claims of either kind on Metal3's IPPools. */
+export function metal3Reservations(store: ResourceStore, globalNamespace = "kube-system"): Reservations {
+  return new Reservations(store, globalNamespace, (reservation) => isLeft(store, reservation));
+}
+
 /** The controllers that serve Metal3's IPPools. They need its three kinds in the store: on an API server, its CRDs. */
 export function metal3Controllers(deps: IpamDeps & { readonly random: () => number }): Controller[] {
-  const reservations = new Reservations(deps.store, deps.reservationNamespace ?? "kube-system");
+  const reservations = metal3Reservations(deps.store, deps.reservationNamespace);
   const all = { ...deps, reservations, memories: new PoolMemories() };
   const { prober } = deps;
   return [metal3Controller(all), ...(prober ? [metal3AheadController({ ...all, prober })] : [])];

@@ -1,14 +1,16 @@
-// Who may create the IPAddress for an address: a Lease whose name follows from pool and address alone, so that of any number of
-// processes only one can create it. It lives from before the IPAddress is created until just after.
+// Which claim may be given an address: a Lease whose name follows from pool and address alone, so that there is one at a time. It
+// lives from before the IPAddress is created until just after. The argument from these rules: README.md, "Why an address is never
+// given twice". A claim counts from when it bears our finalizer until that is taken off (claim/counts.ts).
 //
-//   V1. Whoever creates an IPAddress holds the reservation, and has looked at all IPAddresses of the pool after winning it.
-//   V2. A reservation goes only when an IPAddress bears the address, or its claim has an IPAddress or is gone (by uid). With V1: the
-//       next who wins it sees that IPAddress.
+//   V1. Whoever creates an IPAddress, or makes one that is there another claim's, has won the reservation of its address for that
+//       claim, then looked at all IPAddresses of the pool, and no other bore the address.
+//   V2. A reservation goes only when its claim has an IPAddress of its own (by uid), or counts no more. Both are for good: whoever saw
+//       it may remove the reservation, however late.
 //   V3. The name depends on the pool's uid and the address's bits, never on how anybody writes them.
-//   V4. A reservation belongs to a claim by uid: after a crash whoever works on that claim goes on with the same address.
-//   V5. An IPAddress made for a claim that was released meanwhile goes at once: its maker looks at the claim after making it, and who
-//       releases a claim looks for such an IPAddress after releasing it. Until then it may bear the address of a living claim's; no
-//       claim names it.
+//   V4. A reservation is a claim's, by uid, not a process's: after a crash whoever works on the claim goes on with the same address.
+//   V5. The IPAddress of a claim that counts is there until the claim counts no more.
+//   V6. An IPAddress made for a claim that counts no more goes at once: its maker looks at the claim after making it, and who lets a
+//       claim go looks for such an IPAddress afterwards. Until then it may bear the address of a claim that counts; no claim names it.
 import {
   Fault,
   isFault,
@@ -21,7 +23,7 @@ import {
   type Resource,
   type ResourceStore,
 } from "#core";
-import { ipAddressClaim, namespace } from "#proto";
+import { namespace } from "#proto";
 
 /** Where a pool of any kind is: without a namespace when it is cluster-scoped. */
 interface PoolPlace {
@@ -32,10 +34,15 @@ export interface Reservation {
   readonly lease: Lease;
   readonly claimUid: string;
   /** The claim, for a fresh look. */
-  readonly claim: { readonly namespace: string; readonly name: string };
+  readonly claim: Required<Key>;
   /** The address as 32 hex digits. */
   readonly digits: string;
 }
+
+export type Try =
+  | { readonly kind: "won"; readonly lease: Lease }
+  /** It is another claim's; `by` is undefined where that has just ended. */
+  | { readonly kind: "reserved"; readonly by: Reservation | undefined };
 
 const poolLabel = "ipam.pcg.dev/pool-uid";
 const claimLabel = "ipam.pcg.dev/claim-uid";
@@ -43,15 +50,26 @@ const claimLabel = "ipam.pcg.dev/claim-uid";
 export class Reservations {
   readonly #store: ResourceStore;
   readonly #globalNamespace: string;
+  readonly #isOver: (reservation: Reservation) => Promise<boolean>;
+  /** What this process won and has not removed, by the claim's key. */
+  readonly #won = new Map<string, Lease[]>();
 
-  /** Reservations of cluster-scoped pools lie in `globalNamespace`; all who compete must agree on it. */
-  constructor(store: ResourceStore, globalNamespace: string) {
+  /**
+   * Reservations of cluster-scoped pools lie in `globalNamespace`; all who compete must agree on it. `isOver` tells whether a
+   * reservation may go (V2), by what was written.
+   */
+  constructor(
+    store: ResourceStore,
+    globalNamespace: string,
+    isOver: (reservation: Reservation) => Promise<boolean>,
+  ) {
     this.#store = store;
     this.#globalNamespace = globalNamespace;
+    this.#isOver = isOver;
   }
 
-  /** Holds the address for the claim, also where it held it already. Undefined: it is held for another. */
-  async win(place: PoolPlace, pool: Resource, claim: Resource, value: bigint): Promise<Lease | undefined> {
+  /** Reserves the address for the claim, also where it is reserved for it already. */
+  async win(place: PoolPlace, pool: Resource, claim: Resource, value: bigint): Promise<Try> {
     const inNamespace = this.#namespace(place);
     const name = reservationName(pool, value);
     const { namespace: claimNamespace = "", name: claimName, uid } = claim.metadata;
@@ -64,30 +82,50 @@ export class Reservations {
         },
         spec: { holderIdentity: keyText({ namespace: claimNamespace, name: claimName }) },
       });
+    const won = (lease: Lease): Try => {
+      this.#remember(lease);
+      return { kind: "won", lease };
+    };
     try {
-      return await create().catch(async (error: unknown) => {
-        if (place.key.namespace !== undefined || !isFault(error, "NotFound")) throw error;
-        await this.#makeGlobalNamespace();
-        return create();
-      });
+      return won(
+        await create().catch(async (error: unknown) => {
+          if (place.key.namespace !== undefined || !isFault(error, "NotFound")) throw error;
+          await this.#makeGlobalNamespace();
+          return create();
+        }),
+      );
     } catch (error) {
       if (!isFault(error, "AlreadyExists")) throw error;
-      const lease = await this.#store.get(leases, { namespace: inNamespace, name });
-      if (lease?.metadata.labels?.[claimLabel] === uid) return lease; // V4
-      // Whoever let that claim go died before it removed this.
-      if (!lease || !(await this.#isLeft(lease))) return undefined;
-      await this.remove(lease);
-      return create().catch((again: unknown) => {
-        if (!isFault(again, "AlreadyExists")) throw again;
-        return undefined;
-      });
+    }
+    const lease = await this.#store.get(leases, { namespace: inNamespace, name });
+    const by = lease && reservationOf(lease);
+    if (by?.claimUid === uid) return won(by.lease); // V4
+    if (!by || !(await this.#isOver(by))) return { kind: "reserved", by };
+    await this.remove(by.lease); // left over: whoever should have removed it died
+    try {
+      return won(await create());
+    } catch (error) {
+      if (!isFault(error, "AlreadyExists")) throw error;
+      return { kind: "reserved", by: undefined };
     }
   }
 
-  /** Whether the claim that holds this is gone (V2). */
-  async #isLeft(lease: Lease): Promise<boolean> {
-    const { claim, claimUid } = reservationOf(lease);
-    return (await this.#store.get(ipAddressClaim, claim))?.metadata.uid !== claimUid;
+  /** Removes what this process won for the claim. Only where V2 allows it. */
+  async settle(claim: Resource): Promise<void> {
+    const { namespace: inNamespace = "", name, uid } = claim.metadata;
+    const won = this.#won.get(keyText({ namespace: inNamespace, name })) ?? [];
+    for (const lease of won.filter(({ metadata }) => metadata.labels?.[claimLabel] === uid))
+      await this.remove(lease);
+  }
+
+  /** The claim of this key is gone: what may still be reserved for it is swept by its pool's controller. */
+  forget(claim: Key): void {
+    this.#won.delete(keyText(claim));
+  }
+
+  /** Whether a reservation may go (V2). */
+  isOver(reservation: Reservation): Promise<boolean> {
+    return this.#isOver(reservation);
   }
 
   /** All reservations of a pool. */
@@ -103,9 +141,18 @@ export class Reservations {
   /** Removes exactly this one. Gone or replaced already: nothing happens. */
   async remove(lease: Lease): Promise<void> {
     const { name, namespace: inNamespace = "", uid } = lease.metadata;
+    this.#remember(lease, false);
     await this.#store.delete(leases, { namespace: inNamespace, name }, { uid }).catch((error: unknown) => {
       if (!isFault(error, "NotFound", "Conflict")) throw Fault.from(error);
     });
+  }
+
+  #remember(lease: Lease, isThere = true): void {
+    const claim = lease.spec.holderIdentity ?? "";
+    const others = (this.#won.get(claim) ?? []).filter(({ metadata }) => metadata.uid !== lease.metadata.uid);
+    const now = isThere ? [...others, lease] : others;
+    if (now.length > 0) this.#won.set(claim, now);
+    else this.#won.delete(claim);
   }
 
   /** Kubernetes always has kube-system; a store of ours may not. */

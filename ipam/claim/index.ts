@@ -40,7 +40,7 @@ export interface ClaimDeps {
 
 /** Gives addresses to IPAddressClaims on our pools, and takes them back. */
 export function claimController(deps: ClaimDeps): Controller {
-  const { store, truth, clock, books } = deps;
+  const { store, truth, clock, books, rivals } = deps;
   const waiters = new Waiters();
   const orphans = new Map<string, { readonly uid: string; readonly since: number }>();
   /** Claims whose round found nothing free. */
@@ -56,7 +56,8 @@ export function claimController(deps: ClaimDeps): Controller {
 
   const inner = steps<Seen, ClaimAction>(
     {
-      observe: (key, signal) => observe({ store, truth, books, orphanSince }, key, signal),
+      observe: (key, signal) =>
+        observe({ store, truth, books, isLed: rivals === undefined, orphanSince }, key, signal),
       plan: (seen, now) => {
         const plan = planClaim(seen, now);
         const key = keyOf(seen.kind === "claim" ? seen.claim : seen.address);
@@ -110,7 +111,10 @@ export function claimController(deps: ClaimDeps): Controller {
           return await inner.reconcile(key, signal);
         } finally {
           books.settle(key, exhausted.has(keyText(key)));
-          if (!claim) books.forget(key);
+          if (!claim) {
+            books.forget(key);
+            rivals?.reservations.forget(key);
+          }
         }
       },
     },

@@ -1,4 +1,4 @@
-import { groupResource, isDeleting, keyOf, keyText, type Key, type ResourceStore } from "#core";
+import { groupResource, isDeleting, keyOf, keyText, ownerOf, type Key, type ResourceStore } from "#core";
 import {
   cluster,
   clusterNameLabel,
@@ -31,8 +31,10 @@ export interface ClaimSeen {
   readonly terms: PoolTerms | undefined;
   /** An address for it; asked for only by a claim that may get one now. */
   readonly offer: Answer | { readonly kind: "bad wish"; readonly text: string } | undefined;
-  /** Who else has an IPAddress of the pool with the same address: a claim, or nobody any more (V5). */
+  /** Who else has an IPAddress of the pool with the same address: a claim, or nobody any more (V6). */
   readonly sharer: "none" | "claim" | "left over";
+  /** Whether a lead keeps other processes from giving addresses, rather than reservations. */
+  readonly isLed: boolean;
   /** The claim as the writes of this round left it. */
   readonly round: { claim: IPAddressClaim };
 }
@@ -52,12 +54,13 @@ export interface ObserveDeps {
   /** Answers from what was written. */
   readonly truth: ResourceStore;
   readonly books: Books;
+  readonly isLed: boolean;
   /** When the IPAddress of this key was first seen without a claim; undefined forgets it. */
   readonly orphanSince: (key: Key, address: IPAddress | undefined) => number;
 }
 
 export async function observe(deps: ObserveDeps, key: Key, signal: AbortSignal): Promise<Seen | undefined> {
-  const { store } = deps;
+  const { store, isLed } = deps;
   const claim = await store.get(ipAddressClaim, key, signal);
   const address = await store.get(ipAddress, key, signal);
   if (!claim) {
@@ -79,6 +82,7 @@ export async function observe(deps: ObserveDeps, key: Key, signal: AbortSignal):
     terms: pool && deps.books.shape(place, pool),
     offer: undefined,
     sharer: address && !claim.status?.addressRef ? await sharerOf(deps, place, key, signal) : "none",
+    isLed,
     round: { claim },
   };
   return seen.terms?.kind === "terms" && mayAllocate(seen)
@@ -92,12 +96,16 @@ async function sharerOf(
   key: Key,
   signal: AbortSignal,
 ): Promise<ClaimSeen["sharer"]> {
-  const others = books.of(place).sharers(keyText(key));
-  for (const other of others) {
+  let sharer: ClaimSeen["sharer"] = "none";
+  for (const other of books.of(place).sharers(keyText(key))) {
+    const address = await truth.get(ipAddress, other, signal);
+    if (!address) continue; // of its end we have not heard yet
     const claim = await truth.get(ipAddressClaim, other, signal);
-    if (claim && !isDeleting(claim)) return "claim";
+    const uid = ownerOf(address, ipAddressClaim)?.uid ?? claim?.metadata.uid;
+    if (claim && !isDeleting(claim) && claim.metadata.uid === uid) return "claim";
+    sharer = "left over";
   }
-  return others.length > 0 ? "left over" : "none";
+  return sharer;
 }
 
 function offerFor(books: Books, { claim, place, terms }: ClaimSeen): ClaimSeen["offer"] {

@@ -5,9 +5,11 @@
 //   C3. Paused (the claim, its pool, its cluster) means: nothing is given and nothing is released.
 //   C4. A cluster that cannot be found stops giving, never releasing.
 //   C5. Waiting is a plan, not an error: what could bring the claim on wakes it.
-//   C6. An IPAddress that we made for a claim not bound yet, and that turns out to share its address with another claim's, is taken
-//       back. If the other's claim is gone, it is the other that goes, and the claim waits for that: whoever made this one may be
-//       binding the claim to it right now.
+//   C6. Where a lead stands for reservations: an IPAddress that we made for a claim not bound yet, and that turns out to share its
+//       address with another claim's, is taken back. Without a lead nothing is taken back from a claim: another process may be binding
+//       it right now, and the reservation saw to it that it is the claim's.
+//   C7. A claim is let go before its IPAddress goes, which till then is only marked deleted: as long as a claim counts, its IPAddress
+//       is there (reservation.ts, V5), and whoever comes late with a second one for it finds the name taken.
 import {
   formatTime,
   hasFinalizer,
@@ -33,8 +35,12 @@ export type ClaimAction =
   | { readonly do: "adopt address" }
   /** Marks the IPAddress deleted while its finalizer still holds it: the rest before it may be given out again. */
   | { readonly do: "rest address" }
-  /** Finalizer off the IPAddress, and away with it. */
+  /** The IPAddress is deleted, its finalizer taken off. */
   | { readonly do: "release address" }
+  /** Finalizer off an IPAddress that is marked deleted. */
+  | { readonly do: "free address" }
+  /** An IPAddress that should not have been made (C6). */
+  | { readonly do: "take back address" }
   /** Our finalizer off the claim. */
   | { readonly do: "let claim go" };
 
@@ -56,19 +62,27 @@ const orphanRestMs = 600_000;
 function planOrphan({ address, since }: OrphanSeen, now: number): Plan<ClaimAction> {
   if (!hasFinalizer(address, protectAddress) || isPaused(address)) return nothing;
   const leftMs = isDeleting(address) ? 0 : since + orphanRestMs - now;
-  return leftMs > 0 ? { ...nothing, after: leftMs } : doing({ do: "release address" });
+  return leftMs > 0 ? { ...nothing, after: leftMs } : doing(removal(address));
 }
 
 function planRelease(seen: ClaimSeen, now: number): Plan<ClaimAction> {
   const { claim, address, pool } = seen;
-  if (!hasFinalizer(claim, releaseAddress) || isHalted(seen)) return nothing; // C3
+  if (isHalted(seen)) return nothing; // C3
+  const held = address && isHeldBy(address, claim) ? address : undefined;
+  const isProtected = held !== undefined && hasFinalizer(held, protectAddress);
+  if (!hasFinalizer(claim, releaseAddress))
+    return isProtected && isDeleting(held) ? doing({ do: "free address" }) : nothing; // whoever let the claim go died
   if (hasFinalizer(claim, holdAddress)) return nothing; // its VM is there still (ipam/static)
   const restMs = pool && !isDeleting(pool) && !isPrefixPool(pool) ? graceMs(pool.spec) : 0;
   const leftMs = Date.parse(claim.metadata.deletionTimestamp ?? "") + restMs - now;
-  const held = address && isHeldBy(address, claim) ? address : undefined;
-  if (held && leftMs > 0)
-    return { actions: isDeleting(held) ? [] : [{ do: "rest address" }], conditions: [], after: leftMs };
-  return doing(...(held ? [{ do: "release address" } as const] : []), { do: "let claim go" });
+  const mark = isProtected && !isDeleting(held) ? doing({ do: "rest address" }).actions : [];
+  if (held && leftMs > 0) return { actions: mark, conditions: [], after: leftMs };
+  const away = held ? [isProtected ? ({ do: "free address" } as const) : removal(held)] : [];
+  return doing(...mark, { do: "let claim go" }, ...away); // C7
+}
+
+function removal(address: IPAddress): ClaimAction {
+  return { do: isDeleting(address) ? "free address" : "release address" };
 }
 
 /** How soon to look again whether what is left over is gone. */
@@ -78,7 +92,7 @@ function graceMs({ addressReuseGracePeriodSeconds: seconds = 0 }: PoolSpec): num
   return seconds * 1000;
 }
 
-function planHeld({ claim, place, sharer }: ClaimSeen, address: IPAddress): Plan<ClaimAction> {
+function planHeld({ claim, place, sharer, isLed }: ClaimSeen, address: IPAddress): Plan<ClaimAction> {
   const { poolRef, claimRef } = address.spec;
   const wanted = claim.spec.poolRef;
   const fits =
@@ -95,10 +109,10 @@ function planHeld({ claim, place, sharer }: ClaimSeen, address: IPAddress): Plan
   }
   const former = claimOwner(address);
   if (isDeleting(address) && former && former.uid !== claim.metadata.uid)
-    return doing({ do: "release address" }); // left over from an earlier claim of this name
+    return doing({ do: "free address" }); // left over from an earlier claim of this name
   if (sharer !== "none" && !claim.status?.addressRef) {
     const isOurs = former?.uid === claim.metadata.uid;
-    if (isOurs && sharer === "claim") return doing({ do: "release address" }); // C6
+    if (isOurs && isLed && sharer === "claim") return doing({ do: "take back address" }); // C6
     const message = `${address.spec.address} is held by another IPAddress of ${poolName(place)} as well; delete one of the two`;
     return { ...waiting("AllocationFailed", message), ...(isOurs ? { after: leftOverMs } : {}) };
   }

@@ -102,8 +102,8 @@ async function give(deps: Metal3ActDeps, seen: Metal3Seen, grants: readonly Gran
   const won = new Map<Grant, Lease>();
   let lost = 0;
   await each(grants, async (grant) => {
-    const lease = await reservations.win({ key }, pool, grant.claim.object, grant.address.value);
-    if (lease) won.set(grant, lease);
+    const tried = await reservations.win({ key }, pool, grant.claim.object, grant.address.value);
+    if (tried.kind === "won") won.set(grant, tried.lease);
     else lost++;
   });
   const rivals = await reservations.of({ key }, pool);
@@ -148,7 +148,7 @@ async function make(
     await tell(deps, claim, { kind: "waiting", reason: "AllocationFailed", message });
     return true;
   }
-  // The claim may have been released by another process in the meantime: then nobody else would ever release this (V5).
+  // The claim may have been released by another process in the meantime: then nobody else would ever release this (V6).
   const now = await store.get(claimKind, keyOf(claim.object));
   if (now?.metadata.uid !== claim.object.metadata.uid || !hasFinalizer(now, claimFinalizer)) {
     await release(store, claim.flavour, made);
@@ -252,10 +252,10 @@ async function letGo(
   { reservations: held }: Metal3Seen,
   { flavour, object }: SeenClaim,
 ): Promise<void> {
-  for (const { claimUid, lease } of held)
-    if (claimUid === object.metadata.uid) await reservations.remove(lease);
   const { claimKind, claimFinalizer } = flavours[flavour];
   await removeFinalizer(store, claimKind, keyOf(object), claimFinalizer);
+  for (const { claimUid, lease } of held)
+    if (claimUid === object.metadata.uid) await reservations.remove(lease);
 }
 
 /** Writes what the claim hears into its status, if it is the same claim still. */

@@ -20,6 +20,7 @@ import {
   type Metal3IPPool,
 } from "#proto";
 import { formatAddress } from "../address.ts";
+import { metal3Reservations } from "../index.ts";
 import { claimDraft, claimState, given, poolDraft } from "../testing.ts";
 import {
   capiOnMetal3,
@@ -326,6 +327,23 @@ describe("a Metal3 pool", () => {
     await store.create(metal3IPClaim, metal3ClaimDraft("b", undefined, { name: "other", namespace: "c" }));
     await quiet();
     expect(await metal3ClaimState(store, "b")).toContain("the IPAddress node-10-0-0-10 is another pool's");
+  });
+
+  test("an address reserved for a living claim of either kind is not taken over by another process", async () => {
+    const { store, remove, poolNow } = await staged();
+    const paused = { [pausedAnnotation]: "" };
+    const claims = [
+      await store.create(metal3IPClaim, metal3ClaimDraft("a", paused)),
+      await store.create(ipAddressClaim, capiOnMetal3("b", paused)),
+    ];
+    const key = { namespace: "c", name: "m3" };
+    const pool = (await poolNow())!;
+    const win = async (index: number, value: bigint) =>
+      (await metal3Reservations(store).win({ key }, pool, claims[index]!, value)).kind;
+    expect([await win(0, 1n), await win(1, 2n)]).toEqual(["won", "won"]);
+    expect([await win(1, 1n), await win(0, 2n)]).toEqual(["reserved", "reserved"]);
+    await remove("a");
+    expect(await win(1, 1n)).toBe("won");
   });
 
   test("leaves no reservation behind, and writes nothing at rest", async () => {

@@ -37,7 +37,7 @@ export interface PoolSeen {
   readonly view: PoolView;
   /** IPAddresses of a pool that is being deleted, looked at afresh. */
   readonly inUse: number;
-  /** Reservations that no longer serve: their claim is gone or has an address, or an IPAddress bears what they hold. */
+  /** Reservations that no longer serve. */
   readonly stale: readonly Reservation[];
   /** For how long no status is written: many changes share one. */
   readonly restMs: number;
@@ -92,7 +92,7 @@ export function poolController(deps: PoolDeps, kind: Kind<Pool>): Controller {
     const inUse = isDeleting(pool) ? (await addressesOf(truth, place, signal)).length : counts.used;
     const isSwept = now - (sweptAt.get(text) ?? -Infinity) < sweepEveryMs;
     if (!isSwept) sweptAt.set(text, now);
-    const stale = isSwept ? [] : await staleReservations(truth, reservations, place, pool, now, signal);
+    const stale = isSwept ? [] : await staleReservations(reservations, place, pool, now, signal);
     const isDue = differs(pool, wanted(pool, view));
     const restMs = isDue ? (budgets.get(text)?.restMs(now) ?? 0) : 0;
     return { pool, place, terms, view, inUse, stale, restMs };
