@@ -71,6 +71,25 @@ it("a webhook keeps its path and its rules, and its configuration gets a name of
   expect(again).toMatchObject({ metadata: { name: "capi-mutating-webhook-configuration" } });
 });
 
+it("of CAPV's webhooks the one for VSphereVMs alone is not asked when nothing but the vCenter's name changes, and that is said once", () => {
+  const names = ["validation.vspherevm", "validation.vspheremachine"];
+  const webhooks = names.map((each) => ({
+    name: `${each}.infrastructure.cluster.x-k8s.io`,
+    clientConfig: { service: { path: "/validate" } },
+  }));
+  const capv = { ...configuration, webhooks } as Resource;
+  const [once] = patchWebhooks([capv], "capv-", byUrl(9443, pem));
+  const [twice] = patchWebhooks([once!], "capv-", byUrl(9443, pem));
+  for (const patched of [once, twice]) {
+    const conditions = (patched as unknown as { webhooks: { matchConditions?: { name: string }[] }[] })
+      .webhooks;
+    expect(conditions.map(({ matchConditions }) => matchConditions?.map(({ name }) => name))).toEqual([
+      ["more-than-the-vcenter"],
+      undefined,
+    ]);
+  }
+});
+
 it("a webhook behind a Service", () => {
   const [patched] = patchWebhooks([configuration], "capi-", byService("webhook", "capi-system", pem));
   expect(patched).toMatchObject({

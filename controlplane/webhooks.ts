@@ -76,6 +76,26 @@ export function patchCrd(crd: Resource, toClientConfig: ToClientConfig): Resourc
   };
 }
 
+const vmWebhook = "validation.vspherevm.infrastructure.cluster.x-k8s.io";
+
+/**
+ * CAPV's webhook refuses any change of a VSphereVM's server: it cannot know a vCenter that was renamed from another one. The gateway does
+ * (gateway/follow-vcenter.ts), and tells the VSphereCluster, from where CAPV itself brings it to the VMs. So an update in which the server
+ * changes, perhaps with the certificate, and nothing else of the spec, is not sent to the webhook.
+ */
+const moreThanTheServer = {
+  name: "more-than-the-vcenter",
+  expression:
+    "request.operation != 'UPDATE' || object.spec.?server == oldObject.spec.?server || " +
+    "!(object.spec.all(k, k in ['server', 'thumbprint'] || (k in oldObject.spec && object.spec[k] == oldObject.spec[k])) && " +
+    "oldObject.spec.all(k, k in ['server', 'thumbprint'] || k in object.spec))",
+};
+
+function conditionsOf({ matchConditions }: Webhook): readonly object[] {
+  const have = (matchConditions ?? []) as readonly { readonly name?: string }[];
+  return have.filter(({ name }) => name !== moreThanTheServer.name);
+}
+
 interface WebhookConfiguration extends Resource {
   webhooks?: readonly Webhook[];
 }
@@ -99,6 +119,9 @@ export function patchWebhooks(
     const { name } = object.metadata;
     const webhooks = object.webhooks?.map((webhook) => ({
       ...webhook,
+      ...(webhook.name === vmWebhook
+        ? { matchConditions: [...conditionsOf(webhook), moreThanTheServer] }
+        : {}),
       clientConfig: toClientConfig(webhook.clientConfig.service?.path ?? "/"),
     }));
     return {

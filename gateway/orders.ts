@@ -5,7 +5,8 @@
 //   O3. A document that can never be carried out is told to the plane as an event and then counts as received: it must not stop
 //       the documents behind it.
 //   O4. An order to delete a cluster that is not here is answered with "Deleted", so that the plane does not wait for ever.
-//   O5. How to reach vCenter is this site's affair: whatever the plane wrote there is replaced by the gateway's own account.
+//   O5. How to reach vCenter is this site's affair: whatever the plane wrote there is replaced by the gateway's own account; what a
+//       cluster has of it already stays (jet/desired), and follows the account by another way (follow-vcenter.ts).
 import { Fault, formatTime, isFault, type Clock, type Logger, type ResourceStore } from "#core";
 import { acceptDesired } from "#jet";
 import type { ClusterEvent, ClusterStatus, SpaSpec } from "#proto";

@@ -38,6 +38,7 @@ import { vsphereSessions, type VsphereClient } from "#vsphere";
 import { addressWork } from "./addresses.ts";
 import { accountOf, cloudOf, keepAccount } from "./account.ts";
 import { vsphereClouds } from "./cloud.ts";
+import { followAccount, followServer } from "./follow-vcenter.ts";
 import { openManagementApi, programsOf } from "./control-plane.ts";
 import { crdObjects } from "./crds.ts";
 import type { GatewayDeps } from "./deps.ts";
@@ -115,6 +116,7 @@ export async function startGateway(
     await keepAccount(store, account);
     const wasBehind = await recovery.recover(store, signal); // before any order, and before any controller
     ending.wait(recovery.keepNoting(store, signal));
+    await followAccount(store, account);
 
     const sessions = ending.own(vsphereSessions({ clock, log }));
     const outlet = linkOutlet(() => line.link());
@@ -167,6 +169,8 @@ export async function startGateway(
     );
     await line.refresh(); // before the controllers: what they say from their first round on has a way to the plane
     const client = sessions.connect(account);
+    const instance = async (limit: AbortSignal) => (await client.about(limit)).instanceUuid;
+    ending.wait(followServer({ store, clock, log, random, instance }, account, signal));
     const addresses = ending.own(await addressWork({ store, clock, log, random, vcenter: client }, dataDir));
     const controllers = [
       ...ipamControllers({ store, clock, log, random, prober: addresses.prober }),

@@ -72,7 +72,8 @@ export async function acceptDesired(
       if (have) {
         if (have.spec.counter >= desired.counter) return "old";
         await keepToken(store, desired);
-        await store.update(spa, { ...have, spec: draft.spec });
+        // How vCenter is reached follows the site's account (gateway/follow-vcenter.ts), not an order: a cluster does not change its vCenter.
+        await store.update(spa, { ...have, spec: { ...draft.spec, cloud: have.spec.cloud } });
         return "updated";
       }
       if (await isForgotten(desired.clusterUid)) return "gone";

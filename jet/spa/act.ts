@@ -11,6 +11,7 @@ import {
   secretText,
 } from "#proto";
 import { enrolmentSecretName, words } from "#proto/render/names.ts";
+import { includes, overlay } from "#proto/render/shape.ts";
 import { ensureDeleted, ensureExists, ensureForgotten, ensureHolds, modify } from "../ensure.ts";
 import { recoverCluster } from "../mirror/recover.ts";
 import { pullMirror } from "../mirror/pull.ts";
@@ -51,6 +52,14 @@ export async function actSpa(
     case "apply": {
       const to = action.on === "gateway" ? store : workloadOf(seen);
       await (action.hold ? ensureHolds : ensureExists)(to, action.kind, action.object);
+      return;
+    }
+    case "amend": {
+      const to = action.on === "gateway" ? store : workloadOf(seen);
+      const { name, namespace } = action;
+      await modify(to, action.kind, namespace ? { name, namespace } : { name }, (have) =>
+        includes(have.spec, action.spec) ? undefined : { ...have, spec: overlay(have.spec, action.spec) },
+      );
       return;
     }
     case "delete": {

@@ -16,6 +16,15 @@ export type SpaAction =
       readonly object: Draft<Resource>;
       readonly hold?: boolean;
     }
+  /** Lays these fields over those of an object that is there; one that is gone stays gone. */
+  | {
+      readonly do: "amend";
+      readonly on: "gateway" | "workload";
+      readonly kind: Kind;
+      readonly namespace?: string | undefined;
+      readonly name: string;
+      readonly spec: Readonly<Record<string, unknown>>;
+    }
   | { readonly do: "delete"; readonly kind: Kind; readonly namespace?: string; readonly name: string }
   | { readonly do: "keep kubeconfig"; readonly text: Secret }
   | { readonly do: "install" }

@@ -69,6 +69,7 @@ export function spaController(deps: JetDeps, options: JetOptions, events: EventR
       workloadTimeoutMs: options.workloadTimeoutMs ?? 10_000,
     },
     memory,
+    certificates: new Map(),
     endpoints: new Map(),
   };
   const actor = {

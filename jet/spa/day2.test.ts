@@ -1,5 +1,18 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { encode64, inClusterIPPool, ipAddressClaim, secret, secretText, spectroCluster } from "#proto";
+import {
+  encode64,
+  inClusterIPPool,
+  ipAddressClaim,
+  secret,
+  secretText,
+  spa,
+  spectroCluster,
+  vsphereCluster,
+  vsphereMachineTemplate,
+  vsphereVM,
+  type SpaSpec,
+} from "#proto";
+import { modify } from "#core/store/helpers.ts";
 import { wish, World } from "../testing/world.ts";
 
 let world: World;
@@ -101,5 +114,69 @@ describe("the gateway's copy of the kubeconfig", () => {
       name: "pcg-workload-kubeconfig",
     });
     expect(secretText(kept, "value")).toBe("renewed");
+  });
+});
+
+describe("vCenter under another name, or with another certificate", () => {
+  const key = { namespace: "cluster-u1", name: "c1" };
+  const account = (change: Partial<SpaSpec["cloud"]>) =>
+    modify(world.gateway, spa, key, (have) => ({
+      ...have,
+      spec: { ...have.spec, cloud: { ...have.spec.cloud, ...change } },
+    }));
+  const told = async (side: "gateway" | "workload") => (await world[side].get(vsphereCluster, key))?.spec;
+  const vms = async (side: "gateway" | "workload") =>
+    (await world[side].list(vsphereVM)).items.map((vm) => vm.spec.thumbprint);
+
+  it("reaches a cluster whose first machine waits for it, without making anything anew", async () => {
+    await world.prepare(8);
+    world.knobs.vmFailure = "thumbprint does not match";
+    await world.want();
+    await world.until("objects", async () => (await told("gateway"))?.thumbprint === "AA:BB");
+    const templates = async () =>
+      (await world.gateway.list(vsphereMachineTemplate)).items.map((one) => one.metadata.name);
+    const before = await templates();
+    await account({ thumbprint: "CC:DD", server: "vcenter.test" });
+    await world.until("corrected", async () => (await told("gateway"))?.thumbprint === "CC:DD");
+    expect(await told("gateway")).toMatchObject({ server: "vcenter.test" });
+    await world.until("at the VM too", async () => [...new Set(await vms("gateway"))].join() === "CC:DD");
+    expect(await templates()).toEqual(before);
+    world.knobs.vmFailure = undefined;
+    await world.untilState("Running");
+  });
+
+  it("reaches a cluster that manages itself, its VMs and what the agent knows, while the plane's counter stays", async () => {
+    await running(8);
+    const templates = async () =>
+      (await world.workload.list(vsphereMachineTemplate)).items.map((one) => one.metadata.name).sort();
+    const before = await templates();
+    await account({ thumbprint: "CC:DD", server: "vcenter.test" });
+    await world.until("corrected", async () => (await told("workload"))?.thumbprint === "CC:DD");
+    await world.until("at the VMs too", async () => [...new Set(await vms("workload"))].join() === "CC:DD");
+    expect(await told("workload")).toMatchObject({ server: "vcenter.test" });
+    await world.until("the agent knows", async () => {
+      const spec = (await world.workload.get(spectroCluster, key))?.spec;
+      return spec?.counter === 1 && spec.desired.cloud.server === "vcenter.test";
+    });
+    expect(await templates()).toEqual(before);
+    expect(await told("gateway")).toBeUndefined(); // the gateway's own side is not asked to act
+  });
+
+  it("where an authority vouches for it, a renewed certificate is found out and reaches the cluster by itself", async () => {
+    await world.prepare(8);
+    world.knobs.thumbprint = "EE:01";
+    await world.want(
+      wish({ cloud: { type: "vsphere", server: "vc.test", caCert: "PEM", credentialRef: { name: "lab" } } }),
+    );
+    await world.untilState("Running");
+    expect(await told("workload")).toMatchObject({ thumbprint: "EE:01" });
+    world.knobs.thumbprint = "EE:02";
+    await world.clock.advance(61_000);
+    await world.until("found out", async () => (await told("workload"))?.thumbprint === "EE:02");
+    world.knobs.thumbprint = undefined; // vCenter is silent: what was found out stays
+    await world.clock.advance(61_000);
+    await world.round();
+    await world.round();
+    expect(await told("workload")).toMatchObject({ thumbprint: "EE:02" });
   });
 });

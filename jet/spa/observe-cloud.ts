@@ -62,6 +62,36 @@ export async function askCloud(
   }
 }
 
+/** The last answer for each vCenter and authority. */
+export type CertificateMemory = Map<string, { readonly at: number; readonly thumbprint: string | undefined }>;
+
+const certificateMs = 60_000;
+
+/**
+ * The certificate that vCenter shows now, where an authority vouches for it and nobody pins one: it may be renewed at any time, and
+ * CAPV pins it. Undefined where it cannot be told now: then what was written down stays.
+ */
+export async function askCertificate(
+  deps: JetDeps,
+  memory: CertificateMemory,
+  found: Spa,
+  credential: CredentialSeen,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  const { server, thumbprint, caCert } = found.spec.cloud;
+  if (thumbprint || !caCert) return undefined;
+  const key = `${server}\n${caCert}`;
+  const now = deps.clock.now();
+  const old = memory.get(key);
+  if (old && now < old.at + certificateMs) return old.thumbprint;
+  const told = await cloudOf(deps, found, credential)
+    ?.thumbprint?.(signal)
+    .catch(() => undefined);
+  signal.throwIfAborted();
+  memory.set(key, { at: now, thumbprint: told });
+  return told;
+}
+
 /** The VMs of the cluster that exist, by its ledger and by its addresses. */
 export async function countStrays(
   deps: JetDeps,

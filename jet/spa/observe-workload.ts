@@ -8,6 +8,8 @@ import {
   secret,
   secretText,
   spectroCluster,
+  vsphereCluster,
+  vsphereVM,
   type Deployment,
   type Pod,
   type SecretObject,
@@ -52,6 +54,12 @@ export async function readWorkload(
         deployments,
         spectroCluster: await optional(store.get(spectroCluster, { ...here, name: names.cluster }, limit)),
         identity,
+        vsphereCluster:
+          side === "workload"
+            ? await optional(store.get(vsphereCluster, { ...here, name: names.cluster }, limit))
+            : undefined,
+        vsphereVMs:
+          side === "workload" ? ((await optional(store.list(vsphereVM, here, limit)))?.items ?? []) : [],
         etcd:
           side === "workload" && found.spec.controlPlane.etcd ? await etcdSecretsIn(store, names, limit) : [],
         kubeconfig:

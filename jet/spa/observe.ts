@@ -21,7 +21,7 @@ import { activeSide } from "../pivot/journal.ts";
 import type { JetDeps } from "../ports.ts";
 import type { LeasedAddress } from "../render/cluster.ts";
 import { leaseNames } from "../render/lease.ts";
-import { askCloud, countStrays } from "./observe-cloud.ts";
+import { askCertificate, askCloud, countStrays } from "./observe-cloud.ts";
 import {
   type SpaSeen,
   keptKubeconfigName,
@@ -40,7 +40,7 @@ import { resolvedEndpoint } from "./rendered.ts";
 import { readZones } from "./zones.ts";
 
 export async function observeSpa(
-  { deps, options, memory, endpoints }: Observer,
+  { deps, options, memory, certificates, endpoints }: Observer,
   key: { readonly namespace?: string; readonly name: string },
   signal: AbortSignal,
 ): Promise<SpaSeen | undefined> {
@@ -84,11 +84,7 @@ export async function observeSpa(
     deleting && workload.kind !== "reachable" ? await deps.mirrors?.latest(names.uid) : undefined;
   const ledger = ledgerSeen(found, gateway.objects, workload, mirrored?.objects ?? []);
   const empty = gateway.objects.length === 0;
-  const zones = await readZones(
-    found,
-    store,
-    side === "gateway" && workload.kind === "reachable" ? workload.store : undefined,
-  );
+  const zones = await readZones(found, store, workload.kind === "reachable" ? workload.store : undefined);
   const toCount =
     deleting &&
     (found.status?.deletion?.way === "ByLedger" ||
@@ -103,6 +99,8 @@ export async function observeSpa(
       born || deleting
         ? { kind: "unasked" }
         : await askCloud(deps, memory, names.namespace, found, credential, signal),
+    certificate:
+      born || deleting ? await askCertificate(deps, certificates, found, credential, signal) : undefined,
     etcd: await readEtcd(store, options.systemNamespace, found, names, deps.clock.now()),
     images: await readImages(store, options.systemNamespace, found, options.imageSource),
     endpoint:

@@ -1,6 +1,6 @@
 // What a look at a cluster needs, and remembers from one look to the next.
 import type { ImageSource, JetDeps, JetOptions, ProviderSource } from "../ports.ts";
-import type { CloudMemory } from "./observe-cloud.ts";
+import type { CertificateMemory, CloudMemory } from "./observe-cloud.ts";
 import type { EndpointMemory } from "./observe-endpoint.ts";
 
 export interface Observer {
@@ -10,5 +10,6 @@ export interface Observer {
     readonly imageSource: ImageSource;
   };
   readonly memory: CloudMemory;
+  readonly certificates: CertificateMemory;
   readonly endpoints: EndpointMemory;
 }

@@ -116,7 +116,7 @@ const written: SpaSeen = {
     objects: [
       thing(vsphereMachineTemplate, template.metadata.name, { spec: template.spec }),
       thing(kubeadmControlPlane, "c1-cp"),
-      thing(vsphereCluster, "c1"),
+      thing(vsphereCluster, "c1", { spec: { server: "vc.test", thumbprint: "AA:BB" } }),
       thing(cluster, "c1"),
     ],
   },
@@ -604,7 +604,9 @@ describe("planDeletion", () => {
       "a deletion that somebody pauses",
       down({
         ...written,
-        gateway: { objects: deletingCluster.map((o) => ({ ...o, spec: { paused: true } })) },
+        gateway: {
+          objects: deletingCluster.map((o) => ({ ...o, spec: { ...(o.spec as object), paused: true } })),
+        },
       }),
       "Deleting; at ControlPlaneNodeDeletionDone; wake",
     ],

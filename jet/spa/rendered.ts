@@ -113,10 +113,11 @@ export function templateSeen(seen: SpaSeen): string | undefined {
 }
 
 /** The certificate that CAPV shall insist on: as wished, as the cloud showed it, or as written down before. */
-function thumbprintSeen(seen: SpaSeen): string | undefined {
+export function thumbprintSeen(seen: SpaSeen): string | undefined {
   const { thumbprint } = seen.spa.spec.cloud;
   if (thumbprint) return thumbprint;
   if (seen.cloud.kind === "answered" && seen.cloud.thumbprint) return seen.cloud.thumbprint;
+  if (seen.certificate) return seen.certificate;
   const told =
     seen.workload.kind === "reachable"
       ? seen.workload.spectroCluster?.spec.desired.cloud.thumbprint

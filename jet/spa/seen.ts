@@ -100,6 +100,9 @@ export type WorkloadSeen =
       readonly spectroCluster: SpectroCluster | undefined;
       /** Only looked at where the workload cluster owns its objects. */
       readonly identity: SecretObject | undefined;
+      /** Looked at where the identity is. */
+      readonly vsphereCluster?: Resource | undefined;
+      readonly vsphereVMs?: readonly Resource[];
       /** Those of an external etcd; looked at where the identity is. */
       readonly etcd?: readonly SecretObject[];
       readonly kubeconfig: string | undefined;
@@ -119,6 +122,8 @@ export interface SpaSeen {
   readonly side: "gateway" | "workload" | "none";
   readonly credential: CredentialSeen;
   readonly cloud: CloudSeen;
+  /** SHA-256 of what vCenter shows now, vouched for by the authority that the account names; only where it names no certificate. */
+  readonly certificate?: string | undefined;
   /** Undefined where etcd runs on the control plane. */
   readonly etcd?: EtcdSeen | undefined;
   readonly images?: ImagesSeen;

@@ -9,8 +9,9 @@ import type { SpaSeen } from "./seen.ts";
 import { type SpaAction, apply, keep } from "./action.ts";
 import { identityOf, childPools, etcdSecretsOf } from "./rendered.ts";
 import { condition, type PlanOptions } from "./stage.ts";
+import { vcenterUpkeep } from "./vcenter-upkeep.ts";
 
-/** A corrected password, and a renewed certificate for etcd, reach a cluster that is not moving. */
+/** A corrected password, another way to vCenter, and a renewed certificate for etcd reach a cluster that is not moving. */
 export function gatewayUpkeep(seen: SpaSeen): SpaAction[] {
   const owns = seen.side === "gateway" && isSettled(seen.spa.status?.pivot); // L1
   if (!owns) return [];
@@ -18,6 +19,7 @@ export function gatewayUpkeep(seen: SpaSeen): SpaAction[] {
   const stale = identity && seen.identity && !includes(seen.identity, { data: identity.data });
   return [
     ...(stale ? [apply(secret, identity, true)] : []),
+    ...vcenterUpkeep(seen, "gateway"),
     ...staleEtcd(seen, seen.etcd?.made ?? []).map((object) => apply(secret, object, true)),
   ];
 }
@@ -35,7 +37,7 @@ export function heardCommand(seen: SpaSeen): SpaAction[] {
   return said === "resume" || said === "resume-without-source" ? [{ do: "resume pivot" }] : [];
 }
 
-/** Things that follow the wish without being a milestone: a changed password, a larger pool. */
+/** Things that follow the wish without being a milestone: a changed password, vCenter's new certificate, a larger pool. */
 export function upkeepActions(seen: SpaSeen): SpaAction[] {
   if (seen.side !== "workload" || seen.workload.kind !== "reachable") return [];
   const actions: SpaAction[] = [];
@@ -45,6 +47,7 @@ export function upkeepActions(seen: SpaSeen): SpaAction[] {
   if (identity && !includes(seen.workload.identity, { data: identity.data })) {
     actions.push({ do: "apply", on: "workload", kind: secret, object: identity, hold: true }); // L1: this side owns the cluster
   }
+  actions.push(...vcenterUpkeep(seen, "workload"));
   for (const object of staleEtcd(seen, seen.workload.etcd ?? [])) {
     actions.push({ do: "apply", on: "workload", kind: secret, object, hold: true });
   }

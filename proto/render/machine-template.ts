@@ -37,9 +37,8 @@ export function machineTemplate(
 /** The spec of one machine. Pure. */
 export function machineSpec(spec: DesiredState, { placement, instance, template }: MachineShape): object {
   const pool = poolFor(spec, placement);
+  // Not the vCenter and its certificate: a machine cannot change them. CAPV takes both from the VSphereCluster, where they can (0034).
   return dropEmpty({
-    server: spec.cloud.server,
-    thumbprint: spec.cloud.thumbprint,
     datacenter: placement.datacenter,
     folder: placement.folder,
     resourcePool: resourcePoolPath(placement),

@@ -49,6 +49,7 @@ import {
   ensure,
   remove,
 } from "./edit.ts";
+import { infraClusterOf } from "./session.ts";
 import { esxiHostLabel, finalizers, isControlPlane } from "./names.ts";
 
 const order = ["Ready", "VirtualMachineProvisioned", "Paused"];
@@ -181,16 +182,22 @@ function fromVm(vm: VSphereVM): Said {
   };
 }
 
-function vmOf(
+async function vmOf(
   deps: CapiDeps,
   object: VSphereMachine,
   machine: Machine,
   cluster: Cluster,
 ): Promise<VSphereVM> {
+  const infra = await infraClusterOf(deps, cluster);
   const { namespace = "", name } = object.metadata;
   const { providerID: _providerID, failureDomain: _failureDomain, namingStrategy: _, ...spec } = object.spec;
   const { dataSecretName } = machine.spec.bootstrap;
-  return ensure(deps.store, vsphereVM, {
+  // What the machine is silent about is the VSphereCluster's, now as when the VM was made.
+  const way = {
+    server: spec.server ?? infra?.spec.server,
+    thumbprint: spec.thumbprint ?? infra?.spec.thumbprint,
+  };
+  const vm = await ensure(deps.store, vsphereVM, {
     metadata: {
       name,
       namespace,
@@ -200,8 +207,14 @@ function vmOf(
       },
       ownerReferences: [ownerReference(vsphereMachine, object)],
     },
-    spec: { os: "Linux", ...spec, ...(dataSecretName ? { bootstrapRef: { name: dataSecretName } } : {}) },
+    spec: {
+      os: "Linux",
+      ...spec,
+      ...way,
+      ...(dataSecretName ? { bootstrapRef: { name: dataSecretName } } : {}),
+    },
   });
+  return (await edit(deps.store, vsphereVM, vm, (o) => Object.assign(o.spec, way))) ?? vm;
 }
 
 async function removeMachine(deps: CapiDeps, object: VSphereMachine): Promise<Result> {

@@ -23,7 +23,15 @@ import { settleCertificates } from "#controlplane/certificates.ts";
 import { etcdAt } from "#controlplane/etcd.ts";
 import { relieve } from "#controlplane/housekeeping.ts";
 import { settleFolders } from "#controlplane/layout.ts";
-import { defineKind, isFault, silentLogger, systemClock, type OwnedStore, type Resource } from "#core";
+import {
+  defineKind,
+  isFault,
+  silentLogger,
+  systemClock,
+  type Kind,
+  type OwnedStore,
+  type Resource,
+} from "#core";
 import { kubeStore } from "#core/store/kube-store.ts";
 import { KubeClient } from "#core/store/kube/client.ts";
 import { connectionFrom } from "#core/store/kube/connection.ts";
@@ -60,12 +68,17 @@ const namespaces = defineKind({
   plural: "namespaces",
   namespaced: false,
 });
-const vsphereClusters = defineKind({
-  group: "infrastructure.cluster.x-k8s.io",
-  version: "v1beta2",
-  kind: "VSphereCluster",
-  plural: "vsphereclusters",
-});
+const capvKind = (kind: string) =>
+  defineKind({
+    group: "infrastructure.cluster.x-k8s.io",
+    version: "v1beta2",
+    kind,
+    plural: `${kind.toLowerCase()}s`,
+  });
+const vsphereClusters = capvKind("VSphereCluster");
+const vsphereMachines = capvKind("VSphereMachine");
+const vsphereMachineTemplates = capvKind("VSphereMachineTemplate");
+const vsphereVMs = capvKind("VSphereVM");
 const clusters = (version: string) =>
   defineKind({ group: "cluster.x-k8s.io", version, kind: "Cluster", plural: "clusters" });
 
@@ -185,6 +198,44 @@ describe("a control plane", () => {
     await expect(template({})).rejects.toThrow(/spec\.identityRef is missing: name the Secret/);
     await template({ identityRef: { kind: "Secret", name: "lonely" } });
     await store.delete(vsphereClusters, { namespace: "clusters", name: "lonely" });
+  });
+
+  it("the way to vCenter changes where Jet writes it, and a VM's other fields stay fixed", async () => {
+    const at = { namespace: "clusters", name: "way" };
+    const clone = {
+      template: "t",
+      datacenter: "DC0",
+      network: { devices: [{ networkName: "n", dhcp4: true }] },
+    };
+    const reached = { server: "vc.old", thumbprint: "AA" };
+    const edit = async (kind: Kind, change: object) => {
+      const have = (await store.get(kind, at))!;
+      return store.update(kind, { ...have, spec: { ...(have.spec as object), ...change } });
+    };
+    const cluster = { ...reached, identityRef: { kind: "Secret", name: "way" } };
+    await store.create(vsphereClusters, { metadata: at, spec: cluster });
+    await edit(vsphereClusters, { server: "vc.new", thumbprint: "BB" });
+
+    // CAPV brings what the machine is silent about from the VSphereCluster to the VM
+    await store.create(vsphereVMs, { metadata: at, spec: { ...clone, ...reached, biosUUID: "1" } });
+    await edit(vsphereVMs, { thumbprint: "BB" });
+    await edit(vsphereVMs, { server: "vc.new", thumbprint: "CC" });
+    await expect(edit(vsphereVMs, { template: "other" })).rejects.toThrow(/cannot be modified/);
+    await expect(edit(vsphereVMs, { server: "vc.x", template: "other" })).rejects.toThrow(
+      /cannot be modified/,
+    );
+    await expect(edit(vsphereVMs, { server: "vc.x", biosUUID: "2" })).rejects.toThrow(/cannot be modified/);
+    await expect(edit(vsphereVMs, { server: "vc.x", folder: "f" })).rejects.toThrow(/cannot be modified/);
+
+    // why neither machines nor templates name a vCenter
+    const machine = { ...clone, ...reached };
+    await store.create(vsphereMachines, { metadata: at, spec: machine });
+    await expect(edit(vsphereMachines, { thumbprint: "BB" })).rejects.toThrow(/cannot be modified/);
+    await store.create(vsphereMachineTemplates, { metadata: at, spec: { template: { spec: machine } } });
+    const other = { template: { spec: { ...machine, thumbprint: "BB" } } };
+    await expect(edit(vsphereMachineTemplates, other)).rejects.toThrow(/immutable/);
+    for (const kind of [vsphereVMs, vsphereMachines, vsphereMachineTemplates, vsphereClusters])
+      await store.delete(kind, at);
   });
 
   it("an object of v1beta1 is converted both ways", async () => {
