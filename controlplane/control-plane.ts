@@ -23,6 +23,7 @@ import { settlePorts, type Ports } from "./ports.ts";
 import { probe } from "./probe.ts";
 import { credentialsOf, kubeconfigOf, recipesOf, runningNames, type RunningName } from "./recipes.ts";
 import { expectData, finishRestore } from "./restore.ts";
+import { expectUpgrade, versionsOf, writeVersions } from "./upgrade.ts";
 import {
   listSnapshots,
   sweepPartials,
@@ -35,6 +36,7 @@ import { spawnProgram, type Spawn } from "./supervisor/process.ts";
 import { Program, type ProgramStatus } from "./supervisor/program.ts";
 
 const minuteMs = 60_000;
+const upgradesKept = 3;
 
 export interface ControlPlaneOptions {
   /** Everything lies here; made when absent, readable by its owner alone. */
@@ -108,8 +110,9 @@ export async function startControlPlane(
   try {
     await endOrphans(layout.dataDir, deps, signal); // G1
     await finishRestore(layout);
-    await sweepPartials(layout.snapshots);
+    for (const folder of [layout.snapshots, layout.upgrades]) await sweepPartials(folder);
     await expectData(layout);
+    const { turn, changes } = await expectUpgrade(layout, versionsOf(options.bundle));
     const certificates = await settleCertificates(layout, deps.clock);
     const ports = await settlePorts(layout.ports, deps);
     const server = `https://127.0.0.1:${ports["kube-apiserver"]}`; // G3
@@ -130,6 +133,8 @@ export async function startControlPlane(
         const ready = (...names: RunningName[]) =>
           Promise.all(names.map((name) => programs.get(name)!.ready(inTime)));
         await ready("etcd"); // G2
+        if (turn === "upgrade") await saveBeforeUpgrade(layout, changes, deps, inTime);
+        if (turn !== "same") await writeVersions(layout, versionsOf(options.bundle));
         await writeDurably(layout.begun, "");
         await ready("kube-apiserver");
         const client = new KubeClient(await connectionFrom(kubeconfig), deps.clock, 30_000);
@@ -198,9 +203,27 @@ export async function snapshotControlPlane(
   return takeSnapshot({ folder: layout.snapshots, keep }, { etcd, clock, log }, signal);
 }
 
-/** The snapshots of a control plane, the newest first. */
+/** The snapshots of a control plane, the newest first; also those of before its upgrades. */
 export async function snapshotsOf(dataDir: string): Promise<SnapshotInfo[]> {
-  return listSnapshots((await settleFolders(dataDir)).snapshots);
+  const { snapshots, upgrades } = await settleFolders(dataDir);
+  const all = [...(await listSnapshots(snapshots)), ...(await listSnapshots(upgrades))];
+  return all.sort((a, b) => b.takenAt - a.takenAt);
+}
+
+/** U3: etcd alone runs, and nothing of what is new has written to it. */
+async function saveBeforeUpgrade(
+  layout: Layout,
+  changes: readonly string[],
+  { clock, log }: ControlPlaneDeps,
+  signal: AbortSignal,
+): Promise<void> {
+  const etcd = etcdAt(layout.etcdHttpSocket);
+  const { path } = await takeSnapshot(
+    { folder: layout.upgrades, keep: upgradesKept },
+    { etcd, clock, log },
+    signal,
+  );
+  log.info("upgrading", { changes: changes.join(", "), goingBack: `pcg controlplane restore ${path}` });
 }
 
 async function writeKubeconfigs(

@@ -3,12 +3,14 @@
 //   N1. What is installed is written down in the same API: a restored etcd says by itself whether it lacks something.
 //   N2. CRDs first, and the managers start only when every kind is served: a manager that misses one ends.
 //   N3. A webhook configuration of an earlier bundle that this one does not have is taken away; a CRD never is.
+//   N4. Nothing is written over what a newer bundle installed, nor where objects are stored in a version that is not known any more.
 import { createHash } from "node:crypto";
 import { Fault, sleep, type Clock, type Logger, type Resource } from "#core";
 import type { KubeClient } from "#core/store/kube/client.ts";
 import type { Bundle } from "./bundle.ts";
 import { policies } from "./policies.ts";
 import type { PortName, Ports } from "./ports.ts";
+import { judgeChange, parseVersions, refusal, versionsOf, type Versions } from "./upgrade.ts";
 import { providerNames, providers, type ProviderName } from "./versions.ts";
 import { byUrl, patchCrd, patchWebhooks } from "./webhooks.ts";
 
@@ -16,6 +18,7 @@ export interface Installation {
   readonly crds: readonly Resource[];
   readonly webhooks: readonly Resource[];
   readonly policies: readonly Resource[];
+  readonly versions: Versions;
   /** Changes whenever any of it does. */
   readonly digest: string;
 }
@@ -36,10 +39,11 @@ export function installationOf(bundle: Bundle, ports: Ports, ca: string): Instal
       (object) => labelled(object, { ...managedBy, "cluster.x-k8s.io/provider": label }),
     );
   });
+  const versions = versionsOf(bundle);
   const digest = createHash("sha256")
-    .update(JSON.stringify([crds, webhooks, policies]))
+    .update(JSON.stringify([crds, webhooks, policies, versions]))
     .digest("hex");
-  return { crds, webhooks, policies, digest };
+  return { crds, webhooks, policies, versions, digest };
 }
 
 function labelled(object: Resource, labels: Readonly<Record<string, string>>): Resource {
@@ -59,11 +63,13 @@ export async function install(
   signal: AbortSignal,
 ): Promise<"unchanged" | "installed"> {
   const began = deps.clock.now();
-  if ((await installedDigest(deps.client, signal)) === wanted.digest) return "unchanged";
+  const present = await installed(deps.client, signal);
+  if (present.digest === wanted.digest) return "unchanged";
+  await expectReadable(wanted, present.versions, deps.client, signal);
   await installCrds(wanted.crds, deps, signal);
   await each([...wanted.policies, ...wanted.webhooks], (object) => apply(deps.client, object, signal));
   await prune(wanted.webhooks, deps, signal);
-  await apply(deps.client, record(wanted.digest), signal);
+  await apply(deps.client, record(wanted), signal);
   deps.log.info("installed CRDs and webhooks", {
     crds: wanted.crds.length,
     webhooks: wanted.webhooks.length,
@@ -97,20 +103,61 @@ export async function apply(client: KubeClient, object: Resource, signal?: Abort
 
 const recordName = "pcg-controlplane";
 
-function record(digest: string): Resource {
+function record({ digest, versions }: Pick<Installation, "digest" | "versions">): Resource {
   return {
     apiVersion: "v1",
     kind: "ConfigMap",
     metadata: { namespace: "kube-system", name: recordName, labels: managedBy },
-    data: { installed: digest },
+    data: { installed: digest, versions: JSON.stringify(versions) },
   } as unknown as Resource;
 }
 
-async function installedDigest(client: KubeClient, signal: AbortSignal): Promise<string | undefined> {
+async function installed(
+  client: KubeClient,
+  signal: AbortSignal,
+): Promise<{ readonly digest?: string | undefined; readonly versions?: Versions | undefined }> {
   const path = `/api/v1/namespaces/kube-system/configmaps/${recordName}`;
   const answer = await client.ask({ method: "GET", path, doing: "reading what is installed", signal });
-  if (answer.status !== 200) return undefined;
-  return (answer.body as { data?: Record<string, string> }).data?.["installed"];
+  if (answer.status !== 200) return {};
+  const { data = {} } = answer.body as { data?: Record<string, string> };
+  return { digest: data["installed"], versions: parseVersions(data["versions"]) };
+}
+
+/** N4 */
+async function expectReadable(
+  wanted: Installation,
+  present: Versions | undefined,
+  client: KubeClient,
+  signal: AbortSignal,
+): Promise<void> {
+  const change = present && judgeChange(present, wanted.versions);
+  if (change?.kind === "refused") throw refusal(change, "what is installed in this Kubernetes API");
+  const path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+  const list = await client.fetch({ method: "GET", path, doing: "listing the CRDs that are there", signal });
+  const left = leftBehind(wanted.crds, (list as { items: readonly Resource[] }).items);
+  if (left.length === 0) return;
+  throw new Fault(
+    "Invalid",
+    `${left.join("; ")}. Install a gateway of a version in between first and let it run: Cluster API writes every object anew in the ` +
+      "present version. Then install this one",
+  );
+}
+
+/** In words, kinds of which objects are stored in a version that the wanted CRD lacks: the API server would refuse it. Pure. */
+export function leftBehind(wanted: readonly Resource[], present: readonly Resource[]): string[] {
+  const here = new Map(present.map((crd) => [crd.metadata.name, crd]));
+  return wanted.flatMap((crd) => {
+    const known = new Set((crd.spec as CrdSpec).versions.map(({ name }) => name));
+    const { storedVersions = [] } = (here.get(crd.metadata.name)?.status ?? {}) as {
+      storedVersions?: string[];
+    };
+    const lost = storedVersions.filter((version) => !known.has(version));
+    return lost.length === 0
+      ? []
+      : [
+          `objects of ${crd.metadata.name} may be stored as ${lost.join(", ")}, which this bundle does not know any more`,
+        ];
+  });
 }
 
 interface CrdSpec {
@@ -186,13 +233,22 @@ async function prune(
   }
 }
 
-/** Takes all our webhook configurations away, and the note that they are there: the next `install` brings them back. */
+/** Takes all our webhook configurations away, and the note that they are there: the next `install` brings them back. Whose they were stays. */
 export async function takeWebhooksOff(
   { client, log }: Pick<InstallDeps, "client" | "log">,
   signal: AbortSignal,
 ): Promise<void> {
   const path = `/api/v1/namespaces/kube-system/configmaps/${recordName}`;
-  await client.ask({ method: "DELETE", path, doing: "forgetting what is installed", signal });
+  const body = { data: { installed: "" } };
+  const contentType = "application/merge-patch+json";
+  await client.ask({
+    method: "PATCH",
+    path,
+    body,
+    contentType,
+    doing: "forgetting what is installed",
+    signal,
+  });
   await prune([], { client, log }, signal);
 }
 

@@ -13,6 +13,10 @@ export interface Layout {
   /** etcd's own. */
   readonly etcd: string;
   readonly snapshots: string;
+  /** Snapshots of before an upgrade. */
+  readonly upgrades: string;
+  /** Which versions ran here last (upgrade.ts). */
+  readonly versions: string;
   /** Keys and certificates: 0700. */
   readonly pki: string;
   /** Sockets and whatever need not outlive the machine: 0700, so that nobody else reaches etcd. */
@@ -39,6 +43,8 @@ export function layoutOf(dataDir: string): Layout {
     begun: at("begun"),
     etcd: at("etcd"),
     snapshots: at("snapshots"),
+    upgrades: at("snapshots", "upgrades"),
+    versions: at("versions.json"),
     pki: at("pki"),
     run: at("run"),
     etcdSocket: at("run", "etcd.sock"),
@@ -67,7 +73,7 @@ export function kubeconfigPathIn(dataDir: string): string {
 export async function settleFolders(dataDir: string): Promise<Layout> {
   await mkdir(dataDir, { recursive: true, mode: 0o700 });
   const layout = layoutOf(await realpath(dataDir));
-  for (const folder of [layout.pki, layout.run, layout.snapshots]) {
+  for (const folder of [layout.pki, layout.run, layout.snapshots, layout.upgrades]) {
     await mkdir(folder, { recursive: true, mode: 0o700 });
   }
   return layout;

@@ -74,6 +74,7 @@ export async function restoreControlPlane(
 export async function finishRestore(layout: Layout): Promise<void> {
   const { next, before, done } = pieces(layout);
   if (!existsSync(done)) return;
+  await rm(layout.versions, { force: true }); // those of the data that goes (upgrade.ts, U4)
   if (existsSync(next)) {
     await rm(before, { recursive: true, force: true });
     if (existsSync(layout.etcd)) await rename(layout.etcd, before); // E3

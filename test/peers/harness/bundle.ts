@@ -16,6 +16,7 @@ import {
 import { dirname, join } from "node:path";
 import { parseAllDocuments } from "yaml";
 import { programNames, providerNames, type Manifest, type ProviderName } from "#controlplane";
+import type { Resource } from "#core";
 import { binaries, type Report } from "./build.ts";
 import { versionOf } from "./recipe.ts";
 
@@ -106,6 +107,36 @@ export async function peerBundle(report: Report = () => {}): Promise<string> {
   return target;
 }
 
+/** An older Cluster API and CAPV, as far as they are YAML: their programs would take minutes to build, and it is the CRDs that objects outlive. */
+export const older = { capi: "1.10.6", capv: "1.14.0" } as const;
+
+/** Upstream's CRDs of the older versions, of every provider. Fetched once, by Go. */
+export function olderCrds(): Resource[] {
+  const folders = new Map([
+    [capi, fetched(capi, older.capi)],
+    [capv, fetched(capv, older.capv)],
+  ]);
+  return providerNames.flatMap((provider) => {
+    const { module, crds } = places[provider];
+    const from = join(folders.get(module)!, crds);
+    return documentsIn(
+      readdirSync(from)
+        .sort()
+        .map((file) => join(from, file)),
+    ) as Resource[];
+  });
+}
+
+function fetched(module: string, version: string): string {
+  const { stdout, stderr } = spawnSync("go", ["mod", "download", "-json", `${module}@v${version}`], {
+    cwd: join(modules, "capi"),
+    encoding: "utf8",
+  });
+  const { Dir, Error: error = stderr } = JSON.parse(stdout || "{}") as { Dir?: string; Error?: string };
+  if (!Dir) throw new Error(`the Go module ${module} v${version} could not be fetched: ${error}`);
+  return Dir;
+}
+
 /** A bundle of one's own to spoil: everything linked, the manifest a file of its own. */
 export function bundleCopy(bundle: string, target: string): void {
   const files = readdirSync(bundle, { recursive: true, withFileTypes: true }).filter((each) => each.isFile());
@@ -120,10 +151,14 @@ export function bundleCopy(bundle: string, target: string): void {
 
 /** What is in these YAML files as one List in JSON: the gateway reads it in a moment, and YAML in a second. */
 function writeList(target: string, files: readonly string[]): void {
-  const items = files.flatMap((file) =>
+  const items = documentsIn(files);
+  writeFileSync(target, JSON.stringify({ apiVersion: "v1", kind: "List", items }));
+}
+
+function documentsIn(files: readonly string[]): unknown[] {
+  return files.flatMap((file) =>
     parseAllDocuments(readFileSync(file, "utf8")).flatMap((document) => (document.toJS() as unknown) ?? []),
   );
-  writeFileSync(target, JSON.stringify({ apiVersion: "v1", kind: "List", items }));
 }
 
 /** A hard link where both lie on one disk. */
