@@ -170,6 +170,10 @@ export interface ProviderSource {
   readonly crds: readonly string[];
   /** Another one whenever `install` would write other things. */
   digest(images: ImageSource): string;
+  /** Which versions it brings, for people and for `refuses`: "Cluster API 1.13.5, CAPV 1.16.1". */
+  readonly release?: string;
+  /** Why it must not be written over what another source has installed, in words with what to do; undefined where it may. */
+  refuses?(installed: string): string | undefined;
   /** Writes everything, in order; may be done any number of times. `renewAt`: when it must be done again, milliseconds since 1970. */
   install(
     to: ResourceStore,

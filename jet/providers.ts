@@ -149,13 +149,15 @@ export interface Installed {
   readonly digest: string;
   /** When it must be written again, milliseconds since 1970. */
   readonly renewAt?: number | undefined;
+  /** Whose providers. */
+  readonly release?: string | undefined;
 }
 
 /** The record is written last: where it is, all else was. */
 export async function writeInstalled(
   to: ResourceStore,
   uid: string,
-  { digest, renewAt }: Installed,
+  { digest, renewAt, release }: Installed,
 ): Promise<void> {
   const draft: Draft<Resource> & { data: Record<string, string> } = {
     metadata: {
@@ -163,7 +165,11 @@ export async function writeInstalled(
       namespace: clusterNamespace(uid),
       labels: { [words.clusterUid]: uid, [words.stays]: "true" },
     },
-    data: { digest, ...(renewAt === undefined ? {} : { renewAt: new Date(renewAt).toISOString() }) },
+    data: {
+      digest,
+      ...(renewAt === undefined ? {} : { renewAt: new Date(renewAt).toISOString() }),
+      ...(release === undefined ? {} : { release }),
+    },
   };
   await ensureHolds(to, configMap, draft);
 }
@@ -174,9 +180,9 @@ export async function readInstalled(
   signal?: AbortSignal,
 ): Promise<Installed | undefined> {
   const key = { namespace: clusterNamespace(uid), name: installedName };
-  const { digest, renewAt } = (await from.get(configMap, key, signal))?.data ?? {};
+  const { digest, renewAt, release } = (await from.get(configMap, key, signal))?.data ?? {};
   if (!digest) return undefined;
-  return { digest, ...(renewAt ? { renewAt: Date.parse(renewAt) } : {}) };
+  return { digest, release, ...(renewAt ? { renewAt: Date.parse(renewAt) } : {}) };
 }
 
 const pullSecretName = "pcg-images";

@@ -198,6 +198,23 @@ describe("a bundle's providers", () => {
     await store.close();
   });
 
+  it.each([
+    ["Cluster API 1.13.5, CAPV 1.16.1", undefined],
+    ["Cluster API 1.12.1, CAPV 1.15.0", undefined],
+    ["Cluster API 1.13.9, CAPV 1.16.1", undefined],
+    [
+      "Cluster API 1.14.0, CAPV 1.17.0",
+      /newer providers.*Cluster API 1\.14\.0 to 1\.13\.5, CAPV 1\.17\.0 to 1\.16\.1/,
+    ],
+    ["Cluster API 1.9.0, CAPV 1.12.0", /too old.*version in between/],
+    ["what somebody wrote by hand", undefined],
+  ])("over %s", (installed, refusal) => {
+    const versions = { ...manifests, core: part("1.13.5", "c"), infrastructure: part("1.16.1", "i") };
+    const why = bundledProviders(versions, fakeClock()).refuses(installed);
+    if (refusal) expect(why).toMatch(refusal);
+    else expect(why).toBeUndefined();
+  });
+
   it("have another digest when what would be written is another, and never tell of a password", () => {
     const clock = fakeClock();
     const source = bundledProviders(manifests, clock);

@@ -13,6 +13,7 @@ import {
   type ProviderManifests,
 } from "./objects.ts";
 import { probesIn } from "./probes.ts";
+import { judgeChange, type Versions } from "../upgrade.ts";
 import { providerNames } from "../versions.ts";
 
 /** Where a cluster's images come from. */
@@ -36,8 +37,22 @@ export function bundledProviders(manifests: ProviderManifests, clock: Clock) {
   const bare = Object.fromEntries(
     providerNames.map((name) => [name, { ...manifests[name], crds: [], webhooks: [] }]),
   ) as unknown as ProviderManifests;
+  const release = releaseText({ capi: manifests.core.version, capv: manifests.infrastructure.version });
   return {
     deployments: providerDeployments,
+    release,
+
+    /** Older programs do not read what newer ones have written, and too much at once is not made for. */
+    refuses(installed: string): string | undefined {
+      const [from, to] = [versionsIn(installed), versionsIn(release)];
+      const change = from && to && judgeChange(from, to);
+      if (change?.kind !== "refused") return undefined;
+      const what = change.problems.join(", ");
+      return change.back
+        ? `the cluster has newer providers than this gateway: ${what}; they stay. Install the newer gateway again`
+        : `the cluster's providers are too old for this gateway's: ${what}. Let a gateway of a version in between upgrade them first`;
+    },
+
     crds: Object.values(manifests).flatMap(({ crds }) => crds.map((crd) => crd.metadata.name)),
 
     /** Another one whenever `install` would write other things; certificates do not count. */
@@ -92,6 +107,16 @@ async function sixAtATime<T>(items: readonly T[], work: (item: T) => Promise<voi
   const ends = await Promise.allSettled(Array.from({ length: 6 }, worker));
   const failed = ends.find((end) => end.status === "rejected");
   if (failed) throw failed.reason;
+}
+
+function releaseText({ capi, capv }: { readonly capi: string; readonly capv: string }): string {
+  return `Cluster API ${capi}, CAPV ${capv}`;
+}
+
+/** As `judgeChange` wants them; what such a release does not say counts as unchanged. Undefined for any other text. Pure. */
+function versionsIn(release: string): Versions | undefined {
+  const [, capi, capv] = /^Cluster API (\S+), CAPV (\S+)$/.exec(release) ?? [];
+  return capi && capv ? { etcd: "", kubernetes: "", capi, capv } : undefined;
 }
 
 async function presentCertificate(at: ResourceStore): Promise<ServingCertificate | undefined> {

@@ -141,7 +141,11 @@ async function install(actor: Actor, seen: SpaSeen, signal: AbortSignal): Promis
   }
   const { renewAt } = await providers.install(to, source, signal);
   await writeAll(to, agentObjects(seen.spa.spec, actor.agentImage, source, trust(seen.names.uid), token));
-  await writeInstalled(to, seen.names.uid, { digest: actor.digest(source), renewAt });
+  await writeInstalled(to, seen.names.uid, {
+    digest: actor.digest(source),
+    renewAt,
+    release: providers.release,
+  });
 }
 
 /** The wish as an object in the cluster; an older one never overwrites a newer one. */

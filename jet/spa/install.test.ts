@@ -14,6 +14,8 @@ class Played implements ProviderSource {
   version = "1";
   renewAt: number | undefined;
   silence: string | undefined;
+  release = "Providers 1";
+  refusal: string | undefined;
   installed = 0;
 
   digest(): string {
@@ -23,6 +25,9 @@ class Played implements ProviderSource {
     this.installed++;
     await this.#plain.install(...args);
     return { renewAt: this.renewAt };
+  }
+  refuses(installed: string) {
+    return installed === this.release ? undefined : this.refusal;
   }
   silent() {
     return Promise.resolve(this.silence);
@@ -97,6 +102,44 @@ describe("what runs Cluster API in a workload cluster", () => {
     await rounds(5);
     expect(world.providers.installed).toBe(3);
     expect((await world.spa())?.status?.state).toBe("Running");
+  });
+
+  it("is not replaced by an older one, and that is said until it may be", async () => {
+    await world.want();
+    await world.untilState("Running");
+    const said = async () => getCondition((await world.spa())?.status?.conditions, "ProvidersReady");
+    await world.until("told", async () => (await said())?.status === "True");
+    expect(await said()).toMatchObject({ reason: "Available", message: "Providers 1" });
+    Object.assign(world.providers, {
+      version: "0",
+      release: "Providers 0",
+      refusal: "newer than this gateway",
+    });
+    await rounds(5);
+    expect(world.providers.installed).toBe(1);
+    expect(await said()).toMatchObject({
+      status: "False",
+      reason: "NotUpgraded",
+      message: "newer than this gateway",
+    });
+    expect((await world.spa())?.status?.state).toBe("Running");
+    Object.assign(world.providers, { version: "2", release: "Providers 2", refusal: undefined });
+    await rounds(5);
+    expect(world.providers.installed).toBe(2);
+    expect(await said()).toMatchObject({ status: "True", message: "Providers 2" });
+  });
+
+  it("that does not come up in another version is named", async () => {
+    await world.want();
+    await world.untilState("Running");
+    const at = world.providers.deployments[0]!;
+    const have = (await world.workload.get(deployment, at))!;
+    await world.workload.updateStatus(deployment, { ...have, status: { availableReplicas: 0 } });
+    world.knobs.podsRun = false;
+    await rounds(3);
+    const said = getCondition((await world.spa())?.status?.conditions, "ProvidersReady");
+    expect(said).toMatchObject({ status: "False", reason: "WaitingForDeployments" });
+    expect(said?.message).toContain(`${at.namespace}/${at.name}`);
   });
 
   it("is not written again while management goes back", async () => {

@@ -28,6 +28,7 @@ import {
   installUpkeep,
   upkeepActions,
   healthCondition,
+  providersCondition,
   machinesSeen,
 } from "./upkeep.ts";
 import { resolvedEndpoint, templateSeen } from "./rendered.ts";
@@ -109,7 +110,12 @@ export function planCluster(seen: SpaSeen, options: PlanOptions): SpaPlan {
       ...actions,
       ...installUpkeep(seen, options),
     ],
-    conditions: [...conditions, ...healthCondition(seen, options.now), ...adoptionSettled(seen)],
+    conditions: [
+      ...conditions,
+      ...healthCondition(seen, options.now),
+      ...providersCondition(seen, options),
+      ...adoptionSettled(seen),
+    ],
     standings,
     state: stateOf(seen, open),
     trouble: open?.trouble,

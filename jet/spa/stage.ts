@@ -7,7 +7,7 @@ import type { SpaAction } from "./action.ts";
 import { resolvedEndpoint } from "./rendered.ts";
 
 export interface PlanOptions {
-  readonly providers: Pick<ProviderSource, "deployments">;
+  readonly providers: Pick<ProviderSource, "deployments" | "release" | "refuses">;
   /** Of what must be installed in a workload cluster, with images from there. */
   readonly digest: (images: ImageSource) => string;
   /** Milliseconds since 1970. */

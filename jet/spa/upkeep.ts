@@ -5,6 +5,7 @@ import { machineStatuses } from "#proto/render/machines.ts";
 import { includes } from "#proto/render/shape.ts";
 import { commandOf } from "../pivot/command.ts";
 import { isSettled } from "../pivot/journal.ts";
+import { deploymentKeys, isAvailable } from "../providers.ts";
 import type { SpaSeen } from "./seen.ts";
 import { type SpaAction, apply, keep } from "./action.ts";
 import { identityOf, childPools, etcdSecretsOf } from "./rendered.ts";
@@ -68,8 +69,32 @@ export function isInstalled({ workload, images }: SpaSeen, { digest }: Pick<Plan
 export function installUpkeep(seen: SpaSeen, options: PlanOptions): SpaAction[] {
   const { side, workload, spa } = seen;
   if (side !== "workload" || workload.kind !== "reachable" || !isSettled(spa.status?.pivot)) return [];
+  if (refusedInstall(seen, options) !== undefined) return [];
   const isDue = (workload.installed?.renewAt ?? Infinity) <= options.now;
   return isDue || !isInstalled(seen, options) ? [{ do: "install" }] : [];
+}
+
+/** Why what runs there must not be replaced by what this gateway has: it is newer, or too old. */
+function refusedInstall({ workload }: SpaSeen, { providers }: PlanOptions): string | undefined {
+  const release = workload.kind === "reachable" ? workload.installed?.release : undefined;
+  return release === undefined ? undefined : providers.refuses?.(release);
+}
+
+/** How it stands with the programs in a cluster that manages itself: an upgrade may be refused, under way, or not come up. */
+export function providersCondition(seen: SpaSeen, options: PlanOptions): ConditionDraft[] {
+  const { side, workload, spa, names } = seen;
+  if (side !== "workload" || workload.kind !== "reachable" || !isSettled(spa.status?.pivot)) return [];
+  const type = "ProvidersReady";
+  const refused = refusedInstall(seen, options);
+  if (refused !== undefined) return [condition(type, "False", "NotUpgraded", refused)];
+  const { release = "" } = options.providers;
+  if (!isInstalled(seen, options)) return [condition(type, "False", "Installing", release)];
+  const idle = deploymentKeys(names.uid, options.providers)
+    .map((at) => `${at.namespace}/${at.name}`)
+    .filter((at) => !isAvailable(workload.deployments.get(at)));
+  return idle.length > 0
+    ? [condition(type, "False", "WaitingForDeployments", `Deployment ${idle.join(", ")} is not available`)]
+    : [condition(type, "True", "Available", release)];
 }
 
 /** Ours: a beat every 30 s, in doubt after 2 minutes, unhealthy after 10 (Palette's figure). */
