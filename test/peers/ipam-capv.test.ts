@@ -23,16 +23,19 @@ import {
 } from "#proto";
 import { ensure } from "#sandbox/capi/edit.ts";
 import { applyGolden, eventually, machinesIn } from "#sandbox/capi/testing.ts";
+import { binaries } from "./harness/build.ts";
 import type { Child } from "./harness/child.ts";
 import { takeSubnet, type Subnet } from "../../cli/demo/subnet.ts";
-import { startIpam } from "./harness/ipam-program.ts";
+import { pcg, startIpam } from "./harness/ipam-program.ts";
+import { asServiceAccount } from "./harness/service-account.ts";
 import { run } from "./harness/vsphere.ts";
 import { settleGolden, startSite, type Site } from "./machines/index.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "pcg-peers-"));
 const place = "cluster-1";
+/** Where our IPAM is installed. */
+const home = "pcg-ipam-system";
 const at = (name: string): Required<Key> => ({ namespace: place, name });
-const pcg = join(import.meta.dirname, "../../bin/pcg");
 let subnet: Subnet;
 /** The one address of the pool "vips" that is given. */
 let vip: string;
@@ -51,8 +54,8 @@ beforeAll(async () => {
   const { store, vcenter } = site;
   const passwordFile = join(dir, "reader");
   writeFileSync(passwordFile, vcenter.hands.password.reveal(), { mode: 0o600 });
-  ipam = await startIpam(site.controlPlane, dir, "ipam", [
-    "--webhook-port=0",
+  ipam = await startIpam({ kubeconfigPath: await installed() }, dir, "ipam", [
+    ...["--webhook-port=0", "--leader-elect", `--leader-election-namespace=${home}`],
     `--data-dir=${join(dir, "ipam-data")}`,
     `--vcenter-server=${vcenter.server}`,
     `--vcenter-username=${vcenter.hands.user}`,
@@ -108,6 +111,21 @@ afterAll(async () => {
   await subnet?.release();
   rmSync(dir, { recursive: true, force: true });
 });
+
+/** Applies what `pcg ipam manifests` prints; gives the kubeconfig of its ServiceAccount, as which our IPAM runs. */
+async function installed(): Promise<string> {
+  const { kubeconfigPath } = site.controlPlane;
+  const file = join(dir, "manifests.yaml");
+  writeFileSync(file, await run(process.execPath, [pcg, "ipam", "manifests", "--no-webhooks"], {}));
+  const kubectl = (await binaries("kube"))("kubectl");
+  const apply = ["apply", "--server-side", "--force-conflicts", "-f", file];
+  await run(kubectl, [`--kubeconfig=${kubeconfigPath}`, ...apply], {});
+  return asServiceAccount(
+    kubeconfigPath,
+    { namespace: home, name: "pcg-ipam" },
+    join(dir, "ipam.kubeconfig"),
+  );
+}
 
 async function pool(
   name: string,
