@@ -78,7 +78,7 @@ const clusterRules = [
     verbs: [...read, "update", "patch"],
   },
   { apiGroups: ["coordination.k8s.io"], resources: ["leases"], verbs: all },
-  { apiGroups: [""], resources: ["events"], verbs: ["create", "update", "patch"] },
+  { apiGroups: [""], resources: ["events"], verbs: ["get", "create", "update", "patch"] },
   {
     apiGroups: ["admissionregistration.k8s.io"],
     resources: ["validatingwebhookconfigurations"],

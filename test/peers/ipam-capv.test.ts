@@ -23,16 +23,21 @@ import {
 } from "#proto";
 import { ensure } from "#sandbox/capi/edit.ts";
 import { applyGolden, eventually, machinesIn } from "#sandbox/capi/testing.ts";
+import { binaries } from "./harness/build.ts";
 import type { Child } from "./harness/child.ts";
 import { takeSubnet, type Subnet } from "../../cli/demo/subnet.ts";
-import { startIpam } from "./harness/ipam-program.ts";
+import { pcg, startIpam } from "./harness/ipam-program.ts";
+import { asServiceAccount } from "./harness/service-account.ts";
 import { run } from "./harness/vsphere.ts";
 import { settleGolden, startSite, type Site } from "./machines/index.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "pcg-peers-"));
+/** For each thing that is waited for; CI machines may be slow. */
+const patienceMs = 180_000;
 const place = "cluster-1";
+/** Where our IPAM is installed. */
+const home = "pcg-ipam-system";
 const at = (name: string): Required<Key> => ({ namespace: place, name });
-const pcg = join(import.meta.dirname, "../../bin/pcg");
 let subnet: Subnet;
 /** The one address of the pool "vips" that is given. */
 let vip: string;
@@ -51,8 +56,8 @@ beforeAll(async () => {
   const { store, vcenter } = site;
   const passwordFile = join(dir, "reader");
   writeFileSync(passwordFile, vcenter.hands.password.reveal(), { mode: 0o600 });
-  ipam = await startIpam(site.controlPlane, dir, "ipam", [
-    "--webhook-port=0",
+  ipam = await startIpam({ kubeconfigPath: await installed() }, dir, "ipam", [
+    ...["--webhook-port=0", "--leader-elect", `--leader-election-namespace=${home}`],
     `--data-dir=${join(dir, "ipam-data")}`,
     `--vcenter-server=${vcenter.server}`,
     `--vcenter-username=${vcenter.hands.user}`,
@@ -98,7 +103,7 @@ beforeAll(async () => {
     spec.template.spec.infrastructureRef.name = "c1-w";
     spec.replicas = 1;
   });
-}, 300_000);
+}, 2 * patienceMs);
 
 afterAll(async () => {
   watching.abort();
@@ -108,6 +113,21 @@ afterAll(async () => {
   await subnet?.release();
   rmSync(dir, { recursive: true, force: true });
 });
+
+/** Applies what `pcg ipam manifests` prints; gives the kubeconfig of its ServiceAccount, as which our IPAM runs. */
+async function installed(): Promise<string> {
+  const { kubeconfigPath } = site.controlPlane;
+  const file = join(dir, "manifests.yaml");
+  writeFileSync(file, await run(process.execPath, [pcg, "ipam", "manifests", "--no-webhooks"], {}));
+  const kubectl = (await binaries("kube"))("kubectl");
+  const apply = ["apply", "--server-side", "--force-conflicts", "-f", file];
+  await run(kubectl, [`--kubeconfig=${kubeconfigPath}`, ...apply], {});
+  return asServiceAccount(
+    kubeconfigPath,
+    { namespace: home, name: "pcg-ipam" },
+    join(dir, "ipam.kubeconfig"),
+  );
+}
 
 async function pool(
   name: string,
@@ -200,7 +220,7 @@ async function freedAfterVm(vm: string, before: Record<string, string>): Promise
         throw new Error(`${vm} is there and holds ${JSON.stringify(now)} only`);
       return Object.keys(now).length === 0;
     },
-    120_000,
+    patienceMs,
   );
 }
 
@@ -210,9 +230,9 @@ const named = async (part: "control plane" | "worker"): Promise<VSphereMachine> 
   return found;
 };
 
-describe("addresses for CAPV, by the real CAPV", { timeout: 240_000 }, () => {
+describe("addresses for CAPV, by the real CAPV", { timeout: 4 * patienceMs }, () => {
   it("labels bring a cluster its endpoint and its machines their cards: the cluster forms", async () => {
-    await machinesIn(site.store, "Running", 2, 200_000);
+    await machinesIn(site.store, "Running", 2, 2 * patienceMs);
     const { spec } = (await site.store.get(vsphereCluster, at("c1")))!;
     expect(spec.controlPlaneEndpoint).toEqual({ host: vip, port: 6443 });
     expect((await site.store.get(cluster, at("c1")))?.spec.controlPlaneEndpoint).toMatchObject({ host: vip });
@@ -272,16 +292,20 @@ describe("addresses for CAPV, by the real CAPV", { timeout: 240_000 }, () => {
     await eventually(
       "the VSphereVM is being deleted",
       async () => (await site.store.get(vsphereVM, at(name)))?.metadata.deletionTimestamp,
-      120_000,
+      patienceMs,
     );
     expect(await held(name)).toEqual(before);
     expect(await isThere(name)).toBe(true);
     await site.vcenter.setPassword(password);
     await freedAfterVm(name, before);
-    await eventually("its claims are gone", async () => {
-      const { items } = await site.store.list(ipAddressClaim, { namespace: place });
-      return !items.some(({ metadata }) => metadata.name.startsWith(`${name}-`));
-    });
+    await eventually(
+      "its claims are gone",
+      async () => {
+        const { items } = await site.store.list(ipAddressClaim, { namespace: place });
+        return !items.some(({ metadata }) => metadata.name.startsWith(`${name}-`));
+      },
+      patienceMs,
+    );
   });
 
   it("where the objects are gone and the VM is not, vCenter is believed; the history tells of it afterwards", async () => {
@@ -295,10 +319,14 @@ describe("addresses for CAPV, by the real CAPV", { timeout: 240_000 }, () => {
       metadata: { ...at(name), labels },
       spec: { ...where, template: "none", network: { devices: [card()] } },
     });
-    const before = await eventually("it has its address", async () => {
-      const has = await held(name);
-      return Object.keys(has).length === 1 && has;
-    });
+    const before = await eventually(
+      "it has its address",
+      async () => {
+        const has = await held(name);
+        return Object.keys(has).length === 1 && has;
+      },
+      patienceMs,
+    );
     await site.vcenter.govc([
       "vm.create",
       "-on=false",
@@ -307,23 +335,31 @@ describe("addresses for CAPV, by the real CAPV", { timeout: 240_000 }, () => {
       name,
     ]);
     await site.store.delete(vsphereMachine, at(name));
-    await eventually("it is said that the VM is there", async () => {
-      const { items } = await site.store.list(event, { namespace: place });
-      return items.some(
-        ({ reason, involvedObject }) => reason === "MachineStillThere" && involvedObject?.name === name,
-      );
-    });
+    await eventually(
+      "it is said that the VM is there",
+      async () => {
+        const { items } = await site.store.list(event, { namespace: place });
+        return items.some(
+          ({ reason, involvedObject }) => reason === "MachineStillThere" && involvedObject?.name === name,
+        );
+      },
+      patienceMs,
+    );
     expect(await held(name)).toEqual(before);
     await site.vcenter.govc(["vm.destroy", name]);
     await freedAfterVm(name, before);
     const [address] = Object.values(before);
-    await eventually("both ends of its spell are written", async () => {
-      const words = ["ip", "history", address!, "--data", join(dir, "ipam-data"), "-o", "json"];
-      const told = await run(process.execPath, [pcg, ...words], {});
-      const { items } = JSON.parse(told) as { items: { event: string; claim: string }[] };
-      const own = items.filter(({ claim }) => claim === `${place}/${name}-0`);
-      return own.map((each) => each.event).join() === "given,released";
-    });
+    await eventually(
+      "both ends of its spell are written",
+      async () => {
+        const words = ["ip", "history", address!, "--data", join(dir, "ipam-data"), "-o", "json"];
+        const told = await run(process.execPath, [pcg, ...words], {});
+        const { items } = JSON.parse(told) as { items: { event: string; claim: string }[] };
+        const own = items.filter(({ claim }) => claim === `${place}/${name}-0`);
+        return own.map((each) => each.event).join() === "given,released";
+      },
+      patienceMs,
+    );
   });
 
   it("the cluster deleted, nothing is left: no VM, no claim, no address, the endpoint's included", async () => {
@@ -338,12 +374,16 @@ describe("addresses for CAPV, by the real CAPV", { timeout: 240_000 }, () => {
         const lists = await Promise.all(kinds.map((kind) => site.store.list(kind, { namespace: place })));
         return lists.every(({ items }) => items.length === 0);
       },
-      120_000,
+      patienceMs,
     );
     expect(await site.vcenter.machines()).toEqual([]);
-    await eventually("all pools are whole", async () => {
-      const { items } = await site.store.list(inClusterIPPool, { namespace: place });
-      return items.every(({ status }) => status?.ipAddresses?.used === 0);
-    });
+    await eventually(
+      "all pools are whole",
+      async () => {
+        const { items } = await site.store.list(inClusterIPPool, { namespace: place });
+        return items.every(({ status }) => status?.ipAddresses?.used === 0);
+      },
+      patienceMs,
+    );
   });
 });

@@ -3,7 +3,8 @@ import { join } from "node:path";
 import { Child, freePorts } from "./child.ts";
 import type { Kube } from "./kube.ts";
 
-const pcg = join(import.meta.dirname, "../../../bin/pcg");
+/** Our program. */
+export const pcg = join(import.meta.dirname, "../../../bin/pcg");
 
 /** Starts the program; resolves when it says that it is ready. */
 export async function startIpam(
