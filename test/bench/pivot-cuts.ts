@@ -2,6 +2,7 @@
 // managers of both sides at work (three of Cluster API's, CAPV), real kube-apiservers and vcsim; disturbed in every step. Sets:
 //
 //   cuts       the API of a side does not answer for 1 s, in each step; for 60 s, in some; for ever, until it is said what is waited for
+//   dead       the API server of a side dies and comes back
 //   rogue      somebody wakes the Cluster of a side, in each step
 //   kills      kill -9 of the gateway, its control plane running on, and of the agent, in each step
 //   embedded   kill -9 of a gateway with everything in it, in each step
@@ -17,6 +18,7 @@ import {
   killAgent,
   killGateway,
   openRing,
+  restartApi,
   roundTrip,
   rogue,
   type Hand,
@@ -53,6 +55,12 @@ const sets: Readonly<Record<string, readonly (readonly Hand[])[]>> = {
       ),
     ),
   ],
+  dead: ends.map((end) =>
+    inEach(
+      (way, step) => restartApi(way, step, end),
+      ["Quiesce", "Create", "Commit", "FenceSource", "Resume", "Watch", "Retire"],
+    ),
+  ),
   rogue: ends.map((end) => inEach((way, step) => rogue(way, step, end))),
   kills: [
     inEach((way, step) => killGateway(way, step)),
