@@ -1,9 +1,9 @@
 import { beforeEach, expect, it } from "vitest";
-import type { OwnedStore } from "#core";
+import { Fault, type OwnedStore } from "#core";
 import { memoryStore } from "#core/store/memory-store.ts";
 import { fakeClock } from "#core/time/fake-clock.ts";
 import { spa, spaSpecSchema, type SpaStatus } from "#proto";
-import { clusterNamed, pivotText, sayToPivot } from "./pivot.ts";
+import { clusterNamed, pivotText, sayToPivot, whereJournalLies } from "./pivot.ts";
 
 const spec = spaSpecSchema.parse({
   clusterUid: "u1",
@@ -83,4 +83,13 @@ it("says a word where it can come to something, and why not where it cannot", as
   expect((await clusterNamed(store, "u1")).metadata.annotations).toEqual({ "jet.pcg.dev/pivot": "rollback" });
   expect(await say({ pivot: { ...journal, step: "RolledBack" } }, "resume")).toContain("goes on");
   await expect(clusterNamed(store, "shop-2")).rejects.toThrow("there are: shop-1 (u1)");
+});
+
+it("says what a gateway's API that does not answer means for a hand-over, and what to do", () => {
+  const away = whereJournalLies(new Fault("Unavailable", "listing spas: connect ECONNREFUSED")) as Fault;
+  expect(away.code).toBe("Unavailable");
+  expect(away.message).toContain("goes on by itself when that API is back");
+  expect(away.message).toContain("connect ECONNREFUSED");
+  const other = new Fault("NotFound", "the gateway has no cluster x");
+  expect(whereJournalLies(other)).toBe(other);
 });

@@ -1,6 +1,6 @@
 // pcg cluster pivot: where the hand-over of a cluster stands, and a person's word to it. The word is an annotation on the cluster's
 // SPA, so kubectl can say it as well.
-import { Fault, type OwnedStore } from "#core";
+import { Fault, isFault, type OwnedStore } from "#core";
 import { modify } from "#core/store/helpers.ts";
 import { spa, type Spa } from "#proto";
 import { commandAnnotation, commandOf, isBeforeDecision, isSettled, stepText, type PivotCommand } from "#jet";
@@ -45,9 +45,20 @@ async function onGateway(
   const store = await openGateway(world, options.context);
   try {
     await work(store);
+  } catch (error) {
+    throw whereJournalLies(error);
   } finally {
     await store.close();
   }
+}
+
+/** A gateway's API that does not answer, told to somebody who asks for a hand-over: its journal lies there. Anything else stays. Pure. */
+export function whereJournalLies(error: unknown): unknown {
+  if (!isFault(error, "Unavailable", "TimedOut")) return error;
+  const message =
+    `the gateway's own API does not answer (${error.message}). The journal of a hand-over lies there: one that is under way waits, ` +
+    "and goes on by itself when that API is back. Start the gateway, or bring its management cluster back; pcg doctor tells what is wrong";
+  return new Fault(error.code, message, { cause: error });
 }
 
 /** The SPA of a cluster, by the cluster's name or uid. NotFound, with the names there are. */

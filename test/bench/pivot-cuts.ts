@@ -1,7 +1,10 @@
 // npm run bench -- pivot-cuts [set ...]: hand-overs of a real cluster, there and back by a gateway that is a process of its own, with the
 // managers of both sides at work (three of Cluster API's, CAPV), real kube-apiservers and vcsim; disturbed in every step. Sets:
 //
-//   cuts       the API of a side does not answer for 1 s, in each step; for 60 s, in some; for ever, until it is said what is waited for
+//   cuts       the API of a side does not answer for 1 s, in each step
+//   away       for ever, in some: until `pcg cluster pivot status` says what is waited for
+//   minute     for 60 s, in some
+//   dead       the API server of a side dies and comes back
 //   rogue      somebody wakes the Cluster of a side, in each step
 //   kills      kill -9 of the gateway, its control plane running on, and of the agent, in each step
 //   embedded   kill -9 of a gateway with everything in it, in each step
@@ -17,6 +20,7 @@ import {
   killAgent,
   killGateway,
   openRing,
+  restartApi,
   roundTrip,
   rogue,
   type Hand,
@@ -40,19 +44,25 @@ const sets: Readonly<Record<string, readonly (readonly Hand[])[]>> = {
   cuts: [
     ...ends.map((end) => inEach((way, step) => cutFor(way, step, end, 1_000, "refused"))),
     ...ends.map((end) => inEach((way, step) => cutFor(way, step, end, 1_000, "silent"))),
-    ...ends.map((end) =>
-      inEach(
-        (way, step) => cutUntilTold(way, step, end, "refused"),
-        ["PauseSource", "Create", "FenceSource", "Resume", "Retire"],
-      ),
-    ),
-    ...ends.map((end) =>
-      inEach(
-        (way, step) => cutFor(way, step, end, 60_000, step === "Create" ? "refused" : "silent"),
-        ["Create", "Resume"],
-      ),
-    ),
   ],
+  away: ends.map((end) =>
+    inEach(
+      (way, step) => cutUntilTold(way, step, end, "refused"),
+      ["PauseSource", "Create", "FenceSource", "Resume", "Retire"],
+    ),
+  ),
+  minute: ends.map((end) =>
+    inEach(
+      (way, step) => cutFor(way, step, end, 60_000, step === "Create" ? "refused" : "silent"),
+      ["Create", "Resume"],
+    ),
+  ),
+  dead: ends.map((end) =>
+    inEach(
+      (way, step) => restartApi(way, step, end),
+      ["Quiesce", "Create", "Commit", "FenceSource", "Resume", "Watch", "Retire"],
+    ),
+  ),
   rogue: ends.map((end) => inEach((way, step) => rogue(way, step, end))),
   kills: [
     inEach((way, step) => killGateway(way, step)),

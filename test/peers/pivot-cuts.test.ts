@@ -33,7 +33,11 @@ async function unharmed(way: Hand["way"], hands: readonly Hand[]): Promise<void>
   expect(results.map(({ what, wrong }) => ({ what, wrong }))).toEqual(
     hands.map(({ what }) => ({ what, wrong: [] })),
   );
-  for (const { told } of results) if (told && "said" in told) expect(told["said"]).toMatch(/pcg|bring/);
+  for (const { what, told = {} } of results) {
+    if ("said" in told) expect(told["said"], what).toMatch(/pcg|bring/);
+    expect(told, what).not.toMatchObject({ awake: false }); // the rogue's word was taken up
+    expect(told, what).not.toMatchObject({ ran: false });
+  }
 }
 
 it("goes back to the gateway, whoever cuts, wakes and kills on the way: no machine more, no VM touched", async () => {

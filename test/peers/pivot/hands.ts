@@ -33,7 +33,7 @@ export interface HandResult {
 
 const patienceMs = 300_000;
 /** How long managers get to take up what a rogue told them. */
-const rogueMs = 3_000;
+const rogueMs = 15_000;
 
 const sideOf = (way: Way, end: "source" | "target") =>
   (way === "ToWorkload") === (end === "source") ? "gateway" : "workload";
@@ -105,6 +105,20 @@ async function statusSaid(site: MovingSite): Promise<string> {
   const env = { PCG_CONTEXT: site.contextPath };
   const { out, err } = await pcg(["cluster", "pivot", "status", site.clusterName], site.dir, env);
   return out + err;
+}
+
+/** The API server of a side dies, for its own managers too, and comes back. */
+export function restartApi(way: Way, step: PivotStep, end: "source" | "target"): Hand {
+  return {
+    what: `${end}'s API server restarted`,
+    way,
+    step,
+    async does(site, moves) {
+      const restarted = site.restartApi(sideOf(way, end));
+      moves.goOn();
+      await restarted;
+    },
+  };
 }
 
 /** kill -9 of the gateway in this step, or so many milliseconds after it was let go on there. */

@@ -2,7 +2,7 @@
 // way back as for a deletion. The way back ends before anything is deleted: the API refuses to delete the Cluster, the gateway is killed,
 // its SPA is told that nothing was wanted, and the next gateway hands the cluster over again.
 import { readFileSync } from "node:fs";
-import { silentLogger, systemClock, type ResourceStore } from "#core";
+import { isFault, silentLogger, systemClock, type ResourceStore } from "#core";
 import { startInformer } from "#core/controller/informer.ts";
 import { modify, modifyStatus } from "#core/store/helpers.ts";
 import { cluster, deployment, secret, spa, type Spa, type SpaStatus } from "#proto";
@@ -139,7 +139,7 @@ export async function followMoves(site: MovingSite): Promise<Moves> {
       let last: PivotJournal | undefined;
       const over = async () => {
         if (failure) throw failure as Error;
-        last = await journal();
+        last = await journal().catch(away);
         return last?.direction === way && last.step === "Done";
       };
       await until(`the move ${way} has ended`, over, patienceMs).catch(async (error: Error) => {
@@ -155,6 +155,11 @@ export async function followMoves(site: MovingSite): Promise<Moves> {
       await informer.stopped;
     },
   };
+}
+
+/** An embedded API goes and comes with its gateway. */
+function away(error: unknown): undefined {
+  if (!isFault(error, "Unavailable", "TimedOut")) throw error;
 }
 
 /** "T" for a process that is stopped. */

@@ -32,6 +32,8 @@ export interface MovingSite extends Omit<Surroundings, "close"> {
   readonly gatewayLine?: Line;
   /** What lies between the cluster's API and all who are not in the cluster. */
   workloadLine(): Line;
+  /** The API server of a side dies and comes back; resolves when it answers again. Not the gateway's in mode embedded. */
+  restartApi(side: "gateway" | "workload"): Promise<void>;
   /** Where the cluster's API listens. */
   readonly endpoint: { readonly host: string; readonly port: number };
   close(): Promise<void>;
@@ -96,6 +98,12 @@ export async function startMovingSite(options: MovingSiteOptions): Promise<Movin
       workload: workload!.store,
       ...(api ? { gatewayLine: api.line } : {}),
       workloadLine: () => machines.api(endpoint)!.line!,
+      async restartApi(side) {
+        if (side === "gateway") return api!.restart();
+        const own = machines.api(endpoint)!;
+        await own.stop();
+        await own.start();
+      },
       endpoint,
       close: ending.close,
     };
@@ -116,16 +124,26 @@ async function startApi(dir: string, programs: string) {
   const deps = { clock: systemClock, log: silentLogger, random: Math.random };
   const options = { dataDir: dir, bundle: await openBundle(programs), fsync: false };
   const ending = endings();
-  const { server, kubeconfig } = ending.own(
-    await startControlPlane(options, deps, new AbortController().signal),
-  );
+  const controlPlane = ending.own(await startControlPlane(options, deps, new AbortController().signal));
+  const { server, kubeconfig } = controlPlane;
+  const theServer = async () => (await controlPlane.status()).find(({ name }) => name === "kube-apiserver");
   try {
     const line = ending.own(await openLine({ host: "127.0.0.1", port: Number(new URL(server).port) }));
     const store = ending.own(await kubeStore(kubeconfig, { clock: systemClock }));
     const kubeconfigPath = join(dir, "by-line.kubeconfig");
     const text = kubeconfig.replaceAll(server, `https://127.0.0.1:${line.port}`);
     writeFileSync(kubeconfigPath, text, { mode: 0o600 });
-    return { store, line, kubeconfigPath, close: ending.close };
+    /** Its supervisor starts another. */
+    const restart = async () => {
+      const pid = (await theServer())?.pid;
+      if (pid === undefined) throw new Error("the API server does not run");
+      process.kill(pid, "SIGKILL");
+      await until("another API server is ready", async () => {
+        const now = await theServer();
+        return now?.state === "ready" && now.pid !== pid;
+      });
+    };
+    return { store, line, kubeconfigPath, restart, close: ending.close };
   } catch (error) {
     await ending.close();
     throw error;
