@@ -36,6 +36,16 @@ it("a CRD with several versions is converted by its manager, and says which cont
   expect(patched).not.toHaveProperty("status");
 });
 
+it.each([
+  [["v1beta1", "v1beta2"], { "cluster.x-k8s.io/v1beta1": "v1beta1", "cluster.x-k8s.io/v1beta2": "v1beta2" }],
+  [["v1alpha4", "v1beta1"], { "cluster.x-k8s.io/v1beta1": "v1beta1" }], // CAPV up to 1.14
+  [["v1beta2"], { "cluster.x-k8s.io/v1beta2": "v1beta2" }],
+])("a CRD of %j promises the contracts that it keeps, and no other", (versions, labels) => {
+  const { labels: patched = {} } = patchCrd(crd("vsphereclusters", versions), byUrl(9443, pem)).metadata;
+  const promised = Object.entries(patched).filter(([name]) => name.startsWith("cluster.x-k8s.io/"));
+  expect(Object.fromEntries(promised)).toEqual(labels);
+});
+
 it("a CRD with one version converts nothing, and few kinds are the head of a move", () => {
   const patched = patchCrd(crd("machines.cluster.x-k8s.io", ["v1beta2"]), byUrl(9443, pem));
   expect(patched.spec).not.toHaveProperty("conversion");

@@ -36,8 +36,14 @@ export function byService(name: string, namespace: string, certificate: string, 
   return (path) => ({ service: { name, namespace, path, port }, caBundle: caBundle(certificate) });
 }
 
-/** Which version of a kind keeps which contract: Cluster API reads this from the CRD's labels and from nowhere else. */
-const contracts = { "cluster.x-k8s.io/v1beta1": "v1beta1", "cluster.x-k8s.io/v1beta2": "v1beta2" };
+/**
+ * Which version of a kind keeps which contract: Cluster API reads this from the CRD's labels and from nowhere else. Upstream names the two
+ * alike. A version that the CRD has not is not promised: Cluster API would speak a contract that nobody there understands.
+ */
+function contractsOf({ versions }: CrdSpec): Record<string, string> {
+  const kept = ["v1beta1", "v1beta2"].filter((contract) => versions.some(({ name }) => name === contract));
+  return Object.fromEntries(kept.map((contract) => [`cluster.x-k8s.io/${contract}`, contract]));
+}
 
 /** Kinds whose dependants `clusterctl move` takes along; it looks only at kinds that bear the first label. */
 const discovered = "clusterctl.cluster.x-k8s.io";
@@ -58,7 +64,7 @@ export function patchCrd(crd: Resource, toClientConfig: ToClientConfig): Resourc
   const spec = crd.spec as CrdSpec;
   const labels = {
     ...crd.metadata.labels,
-    ...contracts,
+    ...contractsOf(spec),
     [discovered]: "",
     ...(hierarchies.has(crd.metadata.name) ? { [moved]: "" } : {}),
   };
