@@ -58,7 +58,7 @@ it("a gateway that is killed on the way up still brings the cluster to Running, 
 
 it("a gateway that is killed while it revives a cluster still hands it over again, with nothing doubled", async () => {
   let died = true;
-  for (let at = 1; died; at += stride) {
+  for (let at = 1; died; at += 2 * stride) {
     const world = new World();
     world.mirrors = memoryMirrors();
     await world.prepare();

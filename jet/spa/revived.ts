@@ -6,7 +6,7 @@ import { planRevival } from "../mirror/plan-revival.ts";
 import { commandOf } from "../pivot/command.ts";
 import { isRevival, isSettled } from "../pivot/journal.ts";
 import type { SpaAction } from "./action.ts";
-import type { SpaPlan } from "./plan.ts";
+import type { SpaPlan } from "./spa-plan.ts";
 import { objectsOf, type SpaSeen } from "./seen.ts";
 import { condition } from "./stage.ts";
 
