@@ -1,7 +1,7 @@
 // A copy of the cluster's objects at its gateway, kept up to date: what the gateway needs when its own store is lost, or this cluster's
 // API is dead. It goes over the agent's own link, sealed for the gateway.
 //
-//   R1. Only the side that owns the cluster speaks for it: nothing is sent unless the decision record is Active.
+//   R1. Only the side that owns the cluster speaks for it: nothing is sent unless the decision record is Active and the Cluster there.
 //   R2. Sent when the content changed, or the gateway lacks it, or has another key; at most every 30 s.
 //   R3. What was sent is noted in the cluster after it is on disk: a crash in between costs another copy, never a missing one.
 import { Fault, formatTime, Secret, sealBox, sleep, type BoxAddress } from "#core";
@@ -18,7 +18,7 @@ import {
   type MirrorDocument,
   type SpectroCluster,
 } from "#proto";
-import { readMembers } from "#proto/render/membership.ts";
+import { holdsCluster, readMembers } from "#proto/render/membership.ts";
 import { agentSecretName, decisionName } from "#proto/render/names.ts";
 import type { AgentDeps, AgentOptions } from "./ports.ts";
 import { modifyStatus } from "./status.ts";
@@ -89,6 +89,7 @@ export async function mirrorOnce(
   );
   if (!spc) return waiting;
   const objects = ownersFirst(await readMembers(store, namespace, spc.spec.desired.clusterName));
+  if (!holdsCluster(objects)) return waiting; // what is lost must not take the place of what there was
   const digest = mirrorDigest(objects);
   const last = spc.status?.mirror;
   if (!isDue({ digest, reader: to.publicKey, counter: spc.spec.counter, last, told }))

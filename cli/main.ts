@@ -214,9 +214,19 @@ program
     },
   );
 
-const pivot = program
-  .command("cluster")
-  .description("what a person may say about one cluster")
+const aboutCluster = program.command("cluster").description("what a person may say about one cluster");
+aboutCluster
+  .command("revive <cluster>")
+  .description(
+    "a cluster whose API answers and has lost its Cluster API objects gets them back from its mirror on the gateway, which " +
+      "hands them over again; its machines stay as they are",
+  )
+  .option(...contextFlag)
+  .action(async (cluster: string, options: { context?: string }) => {
+    const { revive } = await import("./commands/pivot.ts");
+    await revive(world, cluster, { context: options.context ?? context() });
+  });
+const pivot = aboutCluster
   .command("pivot")
   .description("the hand-over of a cluster's management: where it stands, back, onwards");
 pivot

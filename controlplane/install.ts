@@ -10,6 +10,7 @@ import type { KubeClient } from "#core/store/kube/client.ts";
 import type { Bundle } from "./bundle.ts";
 import { policies } from "./policies.ts";
 import type { PortName, Ports } from "./ports.ts";
+import { withoutDescriptions } from "./schemas.ts";
 import { judgeChange, parseVersions, refusal, versionsOf, type Versions } from "./upgrade.ts";
 import { providerNames, providers, type ProviderName } from "./versions.ts";
 import { byUrl, patchCrd, patchWebhooks } from "./webhooks.ts";
@@ -31,7 +32,9 @@ export function installationOf(bundle: Bundle, ports: Ports, ca: string): Instal
   const toClientConfig = (provider: ProviderName) =>
     byUrl(ports[`${providers[provider].program}.webhook` as PortName], ca);
   const crds = providerNames.flatMap((provider) =>
-    bundle.providers[provider].crds.map((crd) => patchCrd(crd, toClientConfig(provider))),
+    bundle.providers[provider].crds.map((crd) =>
+      withoutDescriptions(patchCrd(crd, toClientConfig(provider))),
+    ),
   );
   const webhooks = providerNames.flatMap((provider) => {
     const { prefix, label } = providers[provider];

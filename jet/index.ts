@@ -9,7 +9,6 @@ export { acceptDesired, desiredToSpa, type Accepted } from "./desired.ts";
 export { memoryEventShelf, type EventShelf, type StoredEvent } from "./events.ts";
 export { eventMigration, sqliteEventShelf } from "./sqlite-events.ts";
 export { fenceAfterRestore, recoverCluster, recoverClusters, type RecoveryDeps } from "./mirror/recover.ts";
-export { reviveFromMirror, type Revived } from "./mirror/revive.ts";
 export { isBehind, tick, type LineageShelf } from "./mirror/lineage.ts";
 export { commandAnnotation, commandOf, pivotCommands, type PivotCommand } from "./pivot/command.ts";
 export { isBeforeDecision, isSettled, stepText } from "./pivot/journal.ts";

@@ -3,6 +3,7 @@ import { Fault, type OwnedStore } from "#core";
 import { memoryStore } from "#core/store/memory-store.ts";
 import { fakeClock } from "#core/time/fake-clock.ts";
 import { spa, spaSpecSchema, type SpaStatus } from "#proto";
+import type { PivotCommand } from "#jet";
 import { clusterNamed, pivotText, sayToPivot, whereJournalLies } from "./pivot.ts";
 
 const spec = spaSpecSchema.parse({
@@ -67,7 +68,7 @@ it("shows where a hand-over stands, what it waits for, and whether it can be tak
 });
 
 it("says a word where it can come to something, and why not where it cannot", async () => {
-  const say = async (status: SpaStatus, word: "rollback" | "resume" | "resume-without-source") =>
+  const say = async (status: SpaStatus, word: PivotCommand) =>
     sayToPivot(store, await standing(status), word);
   await expect(say({ pivot: { ...journal, step: "Resume" } }, "rollback")).rejects.toThrow(
     "can only go forward",
@@ -82,6 +83,9 @@ it("says a word where it can come to something, and why not where it cannot", as
   expect(await say({ pivot: journal }, "rollback")).toContain("is taken back");
   expect((await clusterNamed(store, "u1")).metadata.annotations).toEqual({ "jet.pcg.dev/pivot": "rollback" });
   expect(await say({ pivot: { ...journal, step: "RolledBack" } }, "resume")).toContain("goes on");
+  await expect(say({ pivot: journal }, "revive")).rejects.toThrow("does not manage itself");
+  expect(await say({ pivot: { ...journal, step: "Done" } }, "revive")).toContain("from its mirror");
+  expect((await clusterNamed(store, "u1")).metadata.annotations).toEqual({ "jet.pcg.dev/pivot": "revive" });
   await expect(clusterNamed(store, "shop-2")).rejects.toThrow("there are: shop-1 (u1)");
 });
 

@@ -1,5 +1,5 @@
-// pcg cluster pivot: where the hand-over of a cluster stands, and a person's word to it. The word is an annotation on the cluster's
-// SPA, so kubectl can say it as well.
+// pcg cluster pivot, pcg cluster revive: where the hand-over of a cluster stands, and a person's word to it. The word is an annotation
+// on the cluster's SPA, so kubectl can say it as well.
 import { Fault, isFault, type OwnedStore } from "#core";
 import { modify } from "#core/store/helpers.ts";
 import { spa, type Spa } from "#proto";
@@ -34,6 +34,13 @@ export async function pivotResume(
   const word = options.sourceLost ? "resume-without-source" : "resume";
   await onGateway(world, options, async (store) =>
     world.output.line(await sayToPivot(store, await clusterNamed(store, name), word)),
+  );
+}
+
+/** Has a cluster that lost its own objects get them back from its mirror. */
+export async function revive(world: World, name: string, options: PivotOptions): Promise<void> {
+  await onGateway(world, options, async (store) =>
+    world.output.line(await sayToPivot(store, await clusterNamed(store, name), "revive")),
   );
 }
 
@@ -80,16 +87,41 @@ export async function clusterNamed(store: OwnedStore, nameOrUid: string): Promis
 
 /** Says a word to the pivot of a cluster; returns what comes of it, in words. Invalid where it would come to nothing. */
 export async function sayToPivot(store: OwnedStore, object: Spa, word: PivotCommand): Promise<string> {
-  const refusal = word === "rollback" ? tooLate(object) : nothingToResume(object, word);
+  const refusal = refusals[word](object);
   if (refusal) throw new Fault("Invalid", refusal);
   const { name, namespace = "" } = object.metadata;
   await modify(store, spa, { namespace, name }, (have) => {
     have.metadata.annotations = { ...have.metadata.annotations, [commandAnnotation]: word };
   });
-  const cluster = object.spec.clusterName;
-  return word === "rollback"
-    ? `the hand-over of ${cluster} is taken back, and none begins until: pcg cluster pivot resume ${cluster}`
-    : `the hand-over of ${cluster} goes on; follow it with: pcg cluster pivot status ${cluster}`;
+  return outcomes[word](object.spec.clusterName);
+}
+
+const goesOn = (cluster: string) =>
+  `the hand-over of ${cluster} goes on; follow it with: pcg cluster pivot status ${cluster}`;
+
+const outcomes: Readonly<Record<PivotCommand, (cluster: string) => string>> = {
+  rollback: (cluster) =>
+    `the hand-over of ${cluster} is taken back, and none begins until: pcg cluster pivot resume ${cluster}`,
+  resume: goesOn,
+  "resume-without-source": goesOn,
+  revive: (cluster) =>
+    `cluster ${cluster} gets its objects back from its mirror if it has lost them; follow it with: pcg events ${cluster}`,
+};
+
+const refusals: Readonly<Record<PivotCommand, (object: Spa) => string | undefined>> = {
+  rollback: tooLate,
+  resume: (object) => nothingToResume(object, "resume"),
+  "resume-without-source": (object) => nothingToResume(object, "resume-without-source"),
+  revive: nothingToRevive,
+};
+
+function nothingToRevive({ metadata, spec, status }: Spa): string | undefined {
+  const name = spec.clusterName;
+  if (metadata.deletionTimestamp || spec.action === "Delete") return `cluster ${name} is being deleted`;
+  const { direction, step } = status?.pivot ?? {};
+  return direction === "ToWorkload" && step === "Done"
+    ? undefined
+    : `cluster ${name} does not manage itself: its objects are not lost, see: pcg cluster pivot status ${name}`;
 }
 
 function tooLate({ spec, status }: Spa): string | undefined {

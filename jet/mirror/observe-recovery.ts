@@ -192,9 +192,10 @@ export async function served<R extends Resource>(
   store: ResourceStore,
   kind: Kind<R>,
   ns?: string,
+  signal?: AbortSignal,
 ): Promise<R[]> {
   try {
-    return [...(await store.list(kind, ns === undefined ? {} : { namespace: ns })).items];
+    return [...(await store.list(kind, ns === undefined ? {} : { namespace: ns }, signal)).items];
   } catch (error) {
     if (isFault(error, "NotFound")) return [];
     throw error;

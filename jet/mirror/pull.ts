@@ -1,7 +1,7 @@
 // A copy that Jet takes by itself, over the cluster's own API.
 import { formatTime, type ResourceStore } from "#core";
 import { encode64, mirrorDigest, ownersFirst, secret, spectroCluster } from "#proto";
-import { readMembers } from "#proto/render/membership.ts";
+import { holdsCluster, readMembers } from "#proto/render/membership.ts";
 import { agentSecretName, words, type ClusterNames } from "#proto/render/names.ts";
 import { ensureHolds } from "../ensure.ts";
 import { readDecision } from "../pivot/decision.ts";
@@ -29,6 +29,7 @@ export async function pullMirror(
     } as never);
   }
   const objects = ownersFirst(await readMembers(workload, namespace, cluster));
+  if (!holdsCluster(objects)) return;
   await mirrors.keep({
     clusterUid: uid,
     clusterName: cluster,

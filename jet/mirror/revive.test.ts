@@ -58,7 +58,7 @@ async function problems(store: OwnedStore): Promise<string[]> {
   return found;
 }
 
-describe("a revival", { timeout: 120_000 }, () => {
+describe("a revival of the objects", { timeout: 120_000 }, () => {
   it("brings every object back, asleep and without the credential, and the gateway owns it from now on", async () => {
     const { objects, epoch } = await revive(world.gateway);
     expect(objects).toBe(mirrored.objects.length);

@@ -1,9 +1,10 @@
-// A cluster whose own API is dead, brought back to the gateway from its mirror, so that Cluster API can delete it here. Its objects only:
+// A cluster that has lost its own objects, brought back to the gateway from its mirror; from here it is handed over anew. When that may
+// be done is decided in plan-revival.ts.
 //
-//   E1. The credential is not given. Whoever wakes the cluster afterwards answers for it that the other side acts no more: a dead API
-//       cannot be asked to give its own copy up.
+//   E1. The cluster gives its copy of the credential up, and is seen to hold nothing that a controller there would act on, before the
+//       gateway owns it (I1). Objects that are left there are not judged: a person is asked.
 //   E2. The Cluster comes first, paused, and the rest as it was: owners by the uids that they have here, and the status that upstream
-//       writes only once. Nothing acts on it before it is woken.
+//       writes only once. Nothing acts on it before Jet wakes it, with the credential, once the journal says whose it is.
 //   E3. What is there already and was not revived from a mirror is not touched: Conflict.
 //   E4. It may be done twice, by any process, after a crash anywhere. The journal is written last.
 import {
@@ -15,19 +16,59 @@ import {
   type Resource,
   type ResourceStore,
 } from "#core";
-import { cluster, configMap, moveKinds, ownersFirst, type SpaStatus } from "#proto";
-import { clusterNames, words } from "#proto/render/names.ts";
+import { cluster, clusterApiKinds, configMap, moveKinds, ownersFirst, secret, type SpaStatus } from "#proto";
+import { belongsTo } from "#proto/render/membership.ts";
+import { clusterNames, words, type ClusterNames } from "#proto/render/names.ts";
 import { ensureExists, ensureForgotten, ensureHolds, modify } from "../ensure.ts";
-import { newJournal, type JournalPort } from "../pivot/journal.ts";
+import { decisionOf } from "../pivot/decision.ts";
+import { isRevival, newJournal, revivalId, type JournalPort } from "../pivot/journal.ts";
 import type { Mirrored } from "../ports.ts";
+
+import { served } from "./observe-recovery.ts";
 
 /** On what was revived: the digest of the mirror that it came from. */
 const revivedFrom = "jet.pcg.dev/revived-from";
+/** On a Cluster that was awake when it was copied, and shall be again. */
+export const revivedAsleep = "jet.pcg.dev/revived-asleep";
 
 export interface Revived {
   readonly objects: number;
   /** The epoch at which the gateway owns the cluster from now on: later than any decision of the other side. */
   readonly epoch: number;
+}
+
+/** E1. Busy where something of Cluster API's is there; what else was the cluster's goes, the mirror has it. */
+export async function disarm(workload: ResourceStore, names: ClusterNames): Promise<void> {
+  const { namespace, identity, decision } = names;
+  await modify(workload, configMap, { namespace, name: decision }, (record) =>
+    decisionOf(record)?.state === "Active"
+      ? { ...record, data: { ...record.data, state: "Leaving" } }
+      : undefined,
+  );
+  const key = { namespace, name: identity };
+  const held = await workload.get(secret, key);
+  if (held) await ensureForgotten(workload, secret, held);
+  if (await workload.get(secret, key))
+    throw new Fault("Busy", `Secret ${namespace}/${identity} is still in the cluster`);
+  const left = await someOfClusterApi(workload, namespace);
+  if (left) throw new Fault("Busy", `${left} is in the cluster, and was not a moment ago`);
+  for (const kind of moveKinds) {
+    for (const object of await served(workload, kind, namespace))
+      if (belongsTo(names.cluster, kind, object)) await ensureForgotten(workload, kind, object);
+  }
+}
+
+/** Any of Cluster API's objects in the namespace: "Machine/c1-cp-x". */
+export async function someOfClusterApi(
+  workload: ResourceStore,
+  namespace: string,
+  signal?: AbortSignal,
+): Promise<string | undefined> {
+  for (const kind of clusterApiKinds) {
+    const [left] = await served(workload, kind, namespace, signal);
+    if (left) return `${kind.kind}/${left.metadata.name}`;
+  }
+  return undefined;
 }
 
 export async function reviveFromMirror(
@@ -38,7 +79,7 @@ export async function reviveFromMirror(
   const { store, journal, clock } = deps;
   const names = clusterNames(mirrored.clusterUid, mirrored.clusterName);
   const have = await journal.read();
-  const epoch = Math.max(have?.epoch ?? 0, mirrored.decision.epoch) + (isRevival(have, mirrored) ? 0 : 1);
+  const epoch = Math.max(have?.epoch ?? 0, mirrored.decision.epoch) + (isOf(have, mirrored) ? 0 : 1);
   const isWhole = ({ kind }: Resource) => kind === cluster.kind;
   const order = ownersFirst(mirrored.objects);
   const uids = new Map<string, string>();
@@ -61,24 +102,19 @@ export async function reviveFromMirror(
     uids.set(object.metadata.uid, made.metadata.uid);
     await carryStatus(store, kind, names.namespace, object);
   }
-  const id = revivalId(mirrored);
+  const id = revivalId(mirrored.digest);
   await ensureHolds(store, configMap, {
     metadata: { name: names.decision, namespace: names.namespace, labels: { [words.stays]: "true" } },
     data: { id, epoch: String(epoch), digest: mirrored.digest, state: "Active" },
   } as never);
-  if (!isRevival(have, mirrored)) {
+  if (!isOf(have, mirrored)) {
     await journal.write({ ...newJournal("ToGateway", id, epoch, clock.now()), step: "Done" }, have);
   }
   return { objects: order.length, epoch };
 }
 
-/** The pivot id of a revival follows from its mirror: whoever comes second goes on with the first one's. */
-function revivalId({ digest }: Mirrored): string {
-  return `revived-${digest.slice(0, 12)}`;
-}
-
-function isRevival(journal: SpaStatus["pivot"], mirrored: Mirrored): boolean {
-  return journal?.id === revivalId(mirrored);
+function isOf(journal: SpaStatus["pivot"], { digest }: Mirrored): boolean {
+  return isRevival(journal) && journal?.id === revivalId(digest);
 }
 
 function kindOf({ kind: name }: Resource): Kind {
@@ -99,13 +135,19 @@ function copyOf(
     const uid = uids.get(ref.uid);
     return uid === undefined ? [] : [{ ...ref, uid }]; // an unknown owner would have it collected
   });
+  const isWhole = object.kind === cluster.kind;
+  const wasAwake = isWhole && (object.spec as { paused?: boolean }).paused !== true;
   return {
     ...body,
-    ...(object.kind === cluster.kind ? { spec: { ...(object.spec as object), paused: true } } : {}),
+    ...(isWhole ? { spec: { ...(object.spec as object), paused: true } } : {}),
     metadata: {
       name,
       namespace,
-      annotations: { ...annotations, [revivedFrom]: digest },
+      annotations: {
+        ...annotations,
+        [revivedFrom]: digest,
+        ...(wasAwake ? { [revivedAsleep]: "true" } : {}),
+      },
       ...(labels ? { labels } : {}),
       ...(finalizers ? { finalizers } : {}),
       ...(owners.length > 0 ? { ownerReferences: owners } : {}),

@@ -1,8 +1,10 @@
 // For tests: mirrors in memory, and a store as it was at another moment.
 import { formatTime, type Clock, type Kind, type OwnedStore, type Resource, type ResourceStore } from "#core";
 import { memoryStore } from "#core/store/memory-store.ts";
-import { allKinds, mirrorDigest, ownersFirst, spectroCluster } from "#proto";
+import { allKinds, mirrorDigest, moveKinds, ownersFirst, spa, spectroCluster } from "#proto";
 import { readMembers } from "#proto/render/membership.ts";
+import { ensureForgotten, modify } from "../ensure.ts";
+import { commandAnnotation } from "../pivot/command.ts";
 import { readDecision } from "../pivot/decision.ts";
 import type { Mirrored, Mirrors } from "../ports.ts";
 import type { LineageShelf } from "./lineage.ts";
@@ -59,6 +61,25 @@ export async function mirrorOf(
     digest: mirrorDigest(objects),
     objects,
   };
+}
+
+/** What is in a cluster after its API came back from a backup of before its hand-over: none of Cluster API's objects, and no record. */
+export async function loseObjects(workload: ResourceStore, clusterUid: string): Promise<void> {
+  const namespace = `cluster-${clusterUid}`;
+  for (const kind of [...moveKinds].reverse())
+    for (const object of (await workload.list(kind, { namespace })).items)
+      await ensureForgotten(workload, kind, object);
+}
+
+/** What `pcg cluster revive` says. */
+export async function askToRevive(gateway: ResourceStore, clusterUid: string, name: string): Promise<void> {
+  await modify(gateway, spa, { namespace: `cluster-${clusterUid}`, name }, (have) => ({
+    ...have,
+    metadata: {
+      ...have.metadata,
+      annotations: { ...have.metadata.annotations, [commandAnnotation]: "revive" },
+    },
+  }));
 }
 
 export type Snapshot = readonly { readonly kind: Kind; readonly object: Resource }[];

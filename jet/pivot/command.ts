@@ -3,11 +3,12 @@
 //   kubectl annotate spa NAME jet.pcg.dev/pivot=rollback     take it back, and do not begin another; stays until another word is said
 //   kubectl annotate spa NAME jet.pcg.dev/pivot=resume       go on; taken off once it was heard
 //   kubectl annotate spa NAME jet.pcg.dev/pivot=resume-without-source
+//   kubectl annotate spa NAME jet.pcg.dev/pivot=revive       the cluster has lost its objects: bring them back from the mirror
 import type { Resource } from "#core";
 
 export const commandAnnotation = "jet.pcg.dev/pivot";
 
-export const pivotCommands = ["rollback", "resume", "resume-without-source"] as const;
+export const pivotCommands = ["rollback", "resume", "resume-without-source", "revive"] as const;
 export type PivotCommand = (typeof pivotCommands)[number];
 
 /** What was said; undefined where nothing was, or nothing that we know. */

@@ -135,6 +135,16 @@ export function isBeforeDecision(journal: PivotJournal): boolean {
   return placeOf(journal.step) < placeOf("Commit") && journal.committedAt === undefined;
 }
 
+/** The id of a revival follows from its mirror's digest: whoever comes second goes on with the first one's. */
+export function revivalId(mirrorDigest: string): string {
+  return `revived-${mirrorDigest.slice(0, 12)}`;
+}
+
+/** Whether the gateway has the cluster from its mirror (mirror/revive.ts), not by a hand-over on the way to its end. */
+export function isRevival(journal: PivotJournal | undefined): boolean {
+  return journal?.direction === "ToGateway" && journal.id.startsWith("revived-");
+}
+
 /** Whether nobody has moved it on. */
 export function sameJournal(a: PivotJournal | undefined, b: PivotJournal | undefined): boolean {
   return a?.id === b?.id && a?.step === b?.step && a?.epoch === b?.epoch && a?.turn === b?.turn;

@@ -2,6 +2,7 @@
 import { Fault, formatTime, type Kind, type Resource, type ResourceStore } from "#core";
 import { clusterApiKinds, cluster, ipAddressClaim, secret } from "#proto";
 import { ensureDeleted, ensureForgotten, ensureHolds, modify } from "../ensure.ts";
+import { revivedAsleep } from "../mirror/revive.ts";
 import type { SpaSeen } from "./seen.ts";
 import { identityOf } from "./rendered.ts";
 import type { SpaAction } from "./action.ts";
@@ -12,9 +13,11 @@ export async function wake(store: ResourceStore, seen: SpaSeen): Promise<void> {
   const identity = identityOf(seen);
   if (identity) await ensureHolds(store, secret, identity);
   await modify(store, cluster, { namespace: seen.names.namespace, name: seen.names.cluster }, (object) => {
-    if (!object.spec.paused) return undefined;
+    const { [revivedAsleep]: mark, ...annotations } = object.metadata.annotations ?? {};
+    if (!object.spec.paused && mark === undefined) return undefined;
     const { paused: _, ...spec } = object.spec;
-    return { ...object, spec: spec as typeof object.spec };
+    const metadata = mark === undefined ? object.metadata : { ...object.metadata, annotations };
+    return { ...object, metadata, spec: spec as typeof object.spec };
   });
 }
 

@@ -167,7 +167,14 @@ export async function resumePivot(actor: Actor, seen: SpaSeen, signal: AbortSign
     const ctx = pivotContext(actor, seen, have.direction, journal, signal);
     await requestResume(ctx, { sourceLost: commandOf(seen.spa) === "resume-without-source" });
   }
-  await modify(deps.store, spa, key, (object) => {
+  await takeWordOff(deps.store, key);
+}
+
+export async function takeWordOff(
+  store: ResourceStore,
+  key: { readonly namespace: string; readonly name: string },
+): Promise<void> {
+  await modify(store, spa, key, (object) => {
     const { [commandAnnotation]: said, ...annotations } = object.metadata.annotations ?? {};
     return said === undefined ? undefined : { ...object, metadata: { ...object.metadata, annotations } };
   });

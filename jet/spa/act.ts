@@ -21,6 +21,7 @@ import type { JetDeps } from "../ports.ts";
 import type { SpaAction } from "./action.ts";
 import { type Actor, workloadOf, Waiting } from "./actor.ts";
 import { pivot, resumePivot, rollBack } from "./act-pivot.ts";
+import { hearRevive, revive } from "./act-revive.ts";
 import { wake, fence, forgetObjects, pause, destroy, sayDeleted } from "./act-delete.ts";
 
 export async function actSpa(
@@ -98,6 +99,10 @@ export async function actSpa(
       return rollBack(actor, seen, signal);
     case "resume pivot":
       return resumePivot(actor, seen, signal);
+    case "revive":
+      return revive(actor, seen, signal);
+    case "hear revive":
+      return hearRevive(actor, seen, action.why);
     case "wake":
       return wake(store, seen);
     case "pause":

@@ -36,6 +36,10 @@ export type SpaAction =
   | { readonly do: "pivot"; readonly direction: "ToWorkload" | "ToGateway" }
   | { readonly do: "roll back" }
   | { readonly do: "resume pivot" }
+  /** Brings the cluster's objects back from its mirror. */
+  | { readonly do: "revive" }
+  /** Takes a person's word off; `why` it came to nothing is told. */
+  | { readonly do: "hear revive"; readonly why?: string }
   /** Wakes the Cluster on the gateway, with the credential in place. */
   | { readonly do: "wake" }
   | { readonly do: "pause" }

@@ -1,6 +1,8 @@
 // What the workload cluster's own API says, if it answers at all.
 import { Fault, isFault, type OwnedStore } from "#core";
 import {
+  cluster,
+  customResourceDefinition,
   deployment,
   inClusterIPPool,
   namespace,
@@ -20,6 +22,7 @@ import type { JetDeps } from "../ports.ts";
 import type { Trouble } from "../milestones.ts";
 import { podTrouble } from "../pods.ts";
 import { isSettled } from "../pivot/journal.ts";
+import { someOfClusterApi } from "../mirror/revive.ts";
 import { deploymentKeys, isAvailable, readInstalled } from "../providers.ts";
 import type { Observer } from "./observer.ts";
 import type { SpaSeen, WorkloadSeen } from "./seen.ts";
@@ -35,6 +38,7 @@ export async function readWorkload(
 ): Promise<WorkloadSeen> {
   if (!kubeconfig) return { kind: "none" };
   let store: OwnedStore | undefined;
+  const owns = side === "workload" && isSettled(found.status?.pivot);
   try {
     const seen = await within(deps, options.workloadTimeoutMs, signal, async (limit) => {
       store = await deps.workloads.connect(kubeconfig, signal);
@@ -66,7 +70,11 @@ export async function readWorkload(
           side === "workload"
             ? secretText(await store.get(secret, { ...here, name: names.kubeconfig }, limit), "value")
             : undefined,
-        childPools: side === "workload" ? (await store.list(inClusterIPPool, here, limit)).items : [],
+        ...(owns ? await lostIn(store, names, limit) : {}),
+        childPools:
+          side === "workload"
+            ? ((await optional(store.list(inClusterIPPool, here, limit)))?.items ?? [])
+            : [],
       };
     });
     if (side !== "gateway" || !isSettled(found.status?.pivot)) return seen;
@@ -82,6 +90,20 @@ export async function readWorkload(
       fault: Fault.from(error, `talking to the cluster's API for ${found.spec.clusterName}`),
     };
   }
+}
+
+async function lostIn(
+  store: OwnedStore,
+  { namespace, cluster: name }: ClusterNames,
+  limit: AbortSignal,
+): Promise<Pick<WorkloadSeen & { kind: "reachable" }, "lost">> {
+  const clusters = await optional(store.list(cluster, { namespace }, limit));
+  const crd = `${cluster.plural}.${cluster.group}`;
+  // A server that has the CRD and does not serve it has just started.
+  if (!clusters && (await store.get(customResourceDefinition, { name: crd }, limit))) return {};
+  if (clusters?.items.some(({ metadata }) => metadata.name === name)) return {};
+  const left = await someOfClusterApi(store, namespace, limit);
+  return { lost: left === undefined ? {} : { left } };
 }
 
 async function etcdSecretsIn(

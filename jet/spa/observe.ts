@@ -17,7 +17,7 @@ import { machineStatuses } from "#proto/render/machines.ts";
 import { addressNeeds } from "#proto/render/addresses.ts";
 import { clusterNames, words } from "#proto/render/names.ts";
 import { ledgerOf, mergeLedgers } from "../ledger.ts";
-import { activeSide } from "../pivot/journal.ts";
+import { activeSide, isRevival } from "../pivot/journal.ts";
 import type { JetDeps } from "../ports.ts";
 import type { LeasedAddress } from "../render/cluster.ts";
 import { leaseNames } from "../render/lease.ts";
@@ -53,7 +53,7 @@ export async function observeSpa(
   const deleting =
     isDeleting(found) ||
     found.spec.action === "Delete" ||
-    pivot?.direction === "ToGateway" ||
+    (pivot?.direction === "ToGateway" && !isRevival(pivot)) ||
     state === "Deleting";
   const side = activeSide(found.status?.pivot);
   const credential = await readCredential(store, options.systemNamespace, found);

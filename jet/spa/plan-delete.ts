@@ -79,6 +79,8 @@ function whyByLedger(seen: SpaSeen, view: DeletionView, { open, at }: Walked): s
     const silent = memory.apiSilentSince !== undefined && elapsed(memory.apiSilentSince, now) >= deadAfterMs;
     return silent ? `its API has not answered since ${memory.apiSilentSince}` : undefined;
   }
+  if (seen.workload.kind === "reachable" && seen.workload.lost)
+    return "it has lost its own Cluster API objects";
   if (!forced || !open) return undefined;
   if (open.trouble) return `the deletion is forced, and ${open.trouble.object ?? "something"} is in the way`;
   const begun = seen.spa.status?.milestones?.find((m) => m.key === at)?.startedAt;

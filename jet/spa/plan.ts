@@ -32,6 +32,7 @@ import {
   machinesSeen,
 } from "./upkeep.ts";
 import { resolvedEndpoint, templateSeen } from "./rendered.ts";
+import { planRevived, wakeRevived } from "./revived.ts";
 
 interface Part {
   readonly milestone: MilestoneKey;
@@ -64,6 +65,8 @@ const beforePivot: ReadonlySet<MilestoneKey> = new Set(
 
 /** The way up: from a wish to a running cluster. */
 export function planCluster(seen: SpaSeen, options: PlanOptions): SpaPlan {
+  const revived = planRevived(seen);
+  if (revived) return revived;
   if (isSilentlyRunning(seen)) return standStill(seen, options);
   const standings: Partial<Record<MilestoneKey, Standing>> = {};
   const conditions: ConditionDraft[] = [];
@@ -97,6 +100,7 @@ export function planCluster(seen: SpaSeen, options: PlanOptions): SpaPlan {
   const reserved = standings.CloudInfrastructureReady?.state === "Done";
   const upkeep = [
     ...heardCommand(seen),
+    ...wakeRevived(seen),
     ...gatewayUpkeep(seen),
     ...(reserved ? upkeepActions(seen) : []),
     ...mirrorActions(seen, options.now),

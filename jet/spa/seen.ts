@@ -107,6 +107,8 @@ export type WorkloadSeen =
       readonly etcd?: readonly SecretObject[];
       readonly kubeconfig: string | undefined;
       readonly childPools: readonly Resource[];
+      /** That it owns itself, and its Cluster is not there. `left`: what of Cluster API's is, "Machine/c1-cp-x". */
+      readonly lost?: { readonly left?: string };
     };
 
 /** A VM of the cluster, and what it is to it. */

@@ -41,6 +41,7 @@ export function heardCommand(seen: SpaSeen): SpaAction[] {
 /** Things that follow the wish without being a milestone: a changed password, vCenter's new certificate, a larger pool. */
 export function upkeepActions(seen: SpaSeen): SpaAction[] {
   if (seen.side !== "workload" || seen.workload.kind !== "reachable") return [];
+  if (seen.workload.lost) return []; // nothing there is for anybody; least of all the credential
   const actions: SpaAction[] = [];
   const { kubeconfig: renewed } = seen.workload;
   if (renewed !== undefined && renewed !== seen.kubeconfig.kept) actions.push(keep(renewed)); // its certificate lasts a year
@@ -109,6 +110,7 @@ export function healthCondition(seen: SpaSeen, now: number): ConditionDraft[] {
     return [condition("Healthy", "Unknown", "EndpointNotAnswering", workload.fault.message)];
   }
   if (workload.kind !== "reachable") return [];
+  if (workload.lost) return [condition("Healthy", "False", "ObjectsLost", lostText(seen))];
   return [beating(workload.spectroCluster, now), ...agentsWord(workload.spectroCluster)];
 }
 
@@ -116,6 +118,11 @@ export function healthCondition(seen: SpaSeen, now: number): ConditionDraft[] {
 function agentsWord(object: SpectroCluster | undefined): ConditionDraft[] {
   const said = object?.status?.conditions?.find((c) => c.type === "RemediationBlocked");
   return said ? [condition(said.type, said.status, said.reason, said.message)] : [];
+}
+
+/** That nobody manages the cluster any more, and what to do. */
+function lostText({ names }: SpaSeen): string {
+  return `its own API holds no Cluster ${names.namespace}/${names.cluster} any more, so nobody manages its machines; bring its objects back from the mirror: pcg cluster revive ${names.cluster}`;
 }
 
 function beating(object: SpectroCluster | undefined, now: number): ConditionDraft {

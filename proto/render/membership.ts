@@ -2,6 +2,7 @@
 // one for whoever moves a cluster and whoever mirrors it. Pure, but for `readMembers`.
 import type { Kind, Resource, ResourceStore } from "#core";
 import { moveKinds } from "../kinds/all.ts";
+import { cluster } from "../kinds/cluster.ts";
 import { configMap, secret } from "../kinds/core.ts";
 import { ipAddress, ipAddressClaim } from "../kinds/ip-address.ts";
 import { inClusterIPPool } from "../kinds/ip-pool.ts";
@@ -16,6 +17,11 @@ export function belongsTo(cluster: string, kind: Kind, object: Resource): boolea
   if (kind === configMap) return labels[words.clusterName] === cluster;
   if (kind === ipAddressClaim || kind === ipAddress) return poolKindOf(object) === inClusterIPPool.kind;
   return true;
+}
+
+/** Without its Cluster the rest is a ruin, not a cluster. */
+export function holdsCluster(members: readonly Resource[]): boolean {
+  return members.some(({ kind }) => kind === cluster.kind);
 }
 
 function typeOf(object: Resource): unknown {

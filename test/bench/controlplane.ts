@@ -1,16 +1,24 @@
-// The embedded control plane on the real programs: how long it takes to be ready, first and again, and what it takes of memory.
+// The embedded control plane on the real programs: how long it takes to be ready, first and again, and what it takes of memory, idle and
+// while a cluster is made.
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openBundle, startControlPlane } from "#controlplane";
 import { silentLogger, systemClock } from "#core";
 import { peerBundle } from "../peers/harness/bundle.ts";
+import { provisioning } from "./controlplane/provisioning.ts";
 
 const targetMs = 15_000;
 const targetMiB = 1024;
 
-/** `settle`: seconds to wait before memory is read; 10 unless told. */
-export async function* run([settle = "10"]: readonly string[]): AsyncIterable<Record<string, unknown>> {
+/** `settle`: seconds to wait before memory is read; 10 unless told. `only`: "provisioning" leaves the starts out. */
+export async function* run([settle = "10", only]: readonly string[]): AsyncIterable<Record<string, unknown>> {
+  const settleMs = Number(settle) * 1000;
+  if (only !== "provisioning") yield* starts(settleMs);
+  yield* provisioning(targetMiB, settleMs);
+}
+
+async function* starts(settleMs: number): AsyncIterable<Record<string, unknown>> {
   const folder = await peerBundle((line) => console.error(line));
   const dir = mkdtempSync(join(tmpdir(), "pcg-bench-"));
   const memory = join(dir, "digests.json");
@@ -30,7 +38,7 @@ export async function* run([settle = "10"]: readonly string[]): AsyncIterable<Re
         target: targetMs,
         met: ready - began <= targetMs,
       };
-      await new Promise((resolve) => setTimeout(resolve, Number(settle) * 1000));
+      await new Promise((resolve) => setTimeout(resolve, settleMs));
       const status = await controlPlane.status();
       const rss = Object.fromEntries(status.map(({ name, rssMiB }) => [name, rssMiB]));
       const gateway = Math.round(process.memoryUsage.rss() / 1024 ** 2);
@@ -41,6 +49,7 @@ export async function* run([settle = "10"]: readonly string[]): AsyncIterable<Re
         supervisor: gateway,
         total,
         target: targetMiB,
+        withinTarget: total <= targetMiB,
       };
       const closing = performance.now();
       await controlPlane.close();

@@ -4,36 +4,19 @@
 // The sample that a site applies names its cluster "shop-1" (three control planes, two workers) and its pool "nodes" in namespace
 // "default", with one range of addresses.
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { Kind, ResourceStore, Secret } from "#core";
+import type { Secret } from "#core";
 import { modify } from "#core/store/helpers.ts";
-import {
-  cluster,
-  clusterApiKinds,
-  encode64,
-  ipAddress,
-  ipAddressClaim,
-  inClusterIPPool,
-  namespace,
-  secret,
-  spa,
-  type Spa,
-} from "#proto";
+import { cluster, clusterApiKinds, encode64, ipAddressClaim, secret, spa, type Spa } from "#proto";
 import { words } from "#proto/render/names.ts";
 import type { ClusterStatusBody, PlaneClient } from "#plane";
+import { expectNothingLeft, takeCensus, type Census, type CensusSite } from "./census.ts";
 import { until, untilState } from "./until.ts";
 
-/** A machine as the datacenter knows it. */
-export interface LifeVm {
-  readonly name: string;
-  readonly biosUUID: string;
-  readonly ipAddress: string | undefined;
-}
+export type { LifeVm } from "./census.ts";
 
 /** What the life of a cluster needs of the place where it is lived. */
-export interface LifeSite {
+export interface LifeSite extends CensusSite {
   readonly client: PlaneClient;
-  /** The gateway's API. */
-  readonly store: ResourceStore;
   /** What every address of the sample's pool begins with: "127.77.0.". */
   readonly prefix: string;
   /** Log lines of all programs. */
@@ -46,8 +29,6 @@ export interface LifeSite {
     /** From now on vCenter wants this password; the sessions of before are over. */
     setPassword(password: Secret): Promise<void>;
   };
-  /** The machines that exist now, without templates. */
-  census(): Promise<readonly LifeVm[]>;
   /** Pairs the gateway, and waits until the plane knows its vCenter account. */
   pairUp(): Promise<void>;
   /** Applies the sample's documents after `change`, as `pcg apply` does. The cluster's uid. */
@@ -74,7 +55,6 @@ export interface LifeOptions<S> {
   readonly afterwards?: (site: () => S) => void;
 }
 
-const poolKey = { namespace: "default", name: "nodes" };
 const account = { namespace: "pcg-system", name: "vcenter" };
 
 /** Conditions that say what is in the way: "True" is the bad news. */
@@ -90,11 +70,11 @@ export function lifeScenario<S extends LifeSite>(
 
   describe(name, { timeout: wholeMs }, () => {
     let site: S;
-    let before: { readonly objects: readonly string[]; readonly vms: readonly string[] };
+    let before: Census;
     const here = () => site;
     beforeAll(async () => {
       site = await open();
-      before = { objects: await objectsOn(site.store), vms: (await site.census()).map((vm) => vm.name) };
+      before = await takeCensus(site);
       await site.pairUp();
     }, times.startMs);
     afterAll(() => site?.close(), times.startMs);
@@ -108,29 +88,6 @@ export function lifeScenario<S extends LifeSite>(
       return untilState(site.client, uid, "Running", times.runningMs).catch((error: Error) => {
         throw new Error([error.message, "the last words:", ...site.lines.slice(-60)].join("\n"));
       });
-    }
-
-    async function expectNothingLeft(): Promise<void> {
-      expect((await site.census()).map((vm) => vm.name)).toEqual(before.vms);
-      const ofTheSample = [`Namespace /default`, `InClusterIPPool ${poolKey.namespace}/${poolKey.name}`];
-      let left: string[] = [];
-      await until(
-        "nothing of a cluster is left in the gateway's API",
-        async () => {
-          left = (await objectsOn(site.store)).filter(
-            (object) => !before.objects.includes(object) && !ofTheSample.includes(object),
-          );
-          return left.length === 0;
-        },
-        times.sayMs,
-      ).catch((error: Error) => {
-        throw new Error(`${error.message}; there is ${left.join(", ")}`);
-      });
-      await until(
-        "the pool counts nothing used",
-        async () => (await site.store.get(inClusterIPPool, poolKey))?.status?.ipAddresses?.used === 0,
-        times.sayMs,
-      );
     }
 
     describe("a cluster", () => {
@@ -194,7 +151,7 @@ export function lifeScenario<S extends LifeSite>(
       it("leaves nothing behind when it is deleted", async () => {
         await site.client.deleteCluster(uid);
         await untilState(site.client, uid, "Deleted", times.deletedMs);
-        await expectNothingLeft();
+        await expectNothingLeft(site, before, times.sayMs);
       });
     });
 
@@ -286,7 +243,7 @@ export function lifeScenario<S extends LifeSite>(
       it("it leaves nothing behind when it is deleted", async () => {
         await site.client.deleteCluster(uid);
         await untilState(site.client, uid, "Deleted", times.deletedMs);
-        await expectNothingLeft();
+        await expectNothingLeft(site, before, times.sayMs);
       });
 
       async function leasesOf(clusterUid: string): Promise<string[]> {
@@ -304,25 +261,6 @@ export function lifeScenario<S extends LifeSite>(
 
     options.afterwards?.(here);
   });
-}
-
-/** Everything a cluster could leave on the gateway: "Kind namespace/name". */
-async function objectsOn(store: ResourceStore): Promise<string[]> {
-  const kinds: readonly Kind[] = [
-    ...clusterApiKinds,
-    spa,
-    secret,
-    ipAddressClaim,
-    ipAddress,
-    inClusterIPPool,
-    namespace,
-  ];
-  const found: string[] = [];
-  for (const kind of new Set(kinds)) {
-    for (const { metadata } of (await store.list(kind)).items)
-      found.push(`${kind.kind} ${metadata.namespace ?? ""}/${metadata.name}`);
-  }
-  return found;
 }
 
 /** The sample with its pool's range cut down to the first four addresses. */

@@ -110,10 +110,9 @@ export async function startSurroundings(
     });
     ending.own({ close: () => machines.stop() });
     const { plane, client, apiKey } = ending.own(await startPlaneSide(deps, folder("plane"), signal));
-    const sample = inSubnet(readFileSync(samplePath, "utf8"), subnet).replace(
-      "https://ETCD",
-      etcd.endpoints.join(", "),
-    );
+    const sample = inSubnet(readFileSync(samplePath, "utf8"), subnet)
+      .replaceAll("127.77.128.", subnet.prefix.replace(/0\.$/, "128.")) // its Services are listened on as well
+      .replace("https://ETCD", etcd.endpoints.join(", "));
     const settings = {
       plane: { url: plane.url },
       vcenter: {
