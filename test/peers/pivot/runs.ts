@@ -101,6 +101,8 @@ export async function runMover(
   child.stdout!.on("data", (text: Buffer) => (said += text.toString()));
   child.stderr!.on("data", (text: Buffer) => (complaint += text.toString()));
   const failed: unknown[] = [];
+  // An answer may meet a process that died of its kill meanwhile.
+  child.on("error", (error) => killedAt || failed.push(error));
   child.on("message", (question: Question) => {
     void (async () => {
       if (killedAt) return;
