@@ -1,6 +1,6 @@
 // Moves of a moving site's cluster, there and back, by the gateway itself: every hand-over to the cluster as after its first node, every
-// way back as for a deletion. The way back ends before anything is deleted: the API refuses to delete the Cluster, the gateway is killed,
-// its SPA is told that nothing was wanted, and the next gateway hands the cluster over again.
+// way back as for a deletion. The way back ends before anything is deleted: the API refuses to delete the Cluster, the gateway is
+// stopped, its SPA is told that nothing was wanted, it is killed, and the next one hands the cluster over again.
 import { readFileSync } from "node:fs";
 import { isFault, silentLogger, systemClock, type ResourceStore } from "#core";
 import { startInformer } from "#core/controller/informer.ts";
