@@ -1,7 +1,7 @@
 // What comes of a person's word that a cluster has lost its own Cluster API objects and shall have them back from its mirror. Pure.
 //
 //   Z1. Only for a cluster that owns itself, with a mirror that is no older than its hand-over.
-//   Z2. Only where its API answers and holds nothing of Cluster API's: then no controller there acts for it, and the credential can be
+//   Z2. Only where its API answers and holds no Cluster and no machine: then no controller there acts for it, and the credential can be
 //       taken away for good. A silent API proves neither; it is waited for. Whoever wants such a cluster gone deletes it, by the ledger.
 //   Z3. A word that can come to nothing is taken off again, and why is said.
 import { isRevival, type PivotJournal } from "../pivot/journal.ts";
@@ -13,7 +13,7 @@ export interface RevivalSeen {
   readonly mirror: Pick<AboutMirror, "epoch"> | undefined;
   readonly api:
     | { readonly kind: "silent" }
-    /** `lost`: its Cluster is not there; `left` is then something of Cluster API's that is. */
+    /** `lost`: its Cluster is not there; `left` is a machine that is. */
     | { readonly kind: "answers"; readonly lost: { readonly left?: string } | undefined };
 }
 

@@ -2,7 +2,8 @@
 // be done is decided in plan-revival.ts.
 //
 //   E1. The cluster gives its copy of the credential up, and is seen to hold nothing that a controller there would act on, before the
-//       gateway owns it (I1). Objects that are left there are not judged: a person is asked.
+//       gateway owns it (I1). A machine that is left there is not judged: a person is asked. The rest (a MachineSet that a manager wrote
+//       from memory while its API came back) goes.
 //   E2. The Cluster comes first, paused, and the rest as it was: owners by the uids that they have here, and the status that upstream
 //       writes only once. Nothing acts on it before Jet wakes it, with the credential, once the journal says whose it is.
 //   E3. What is there already and was not revived from a mirror is not touched: Conflict.
@@ -16,14 +17,23 @@ import {
   type Resource,
   type ResourceStore,
 } from "#core";
-import { cluster, clusterApiKinds, configMap, moveKinds, ownersFirst, secret, type SpaStatus } from "#proto";
+import {
+  cluster,
+  configMap,
+  machine,
+  moveKinds,
+  ownersFirst,
+  secret,
+  vsphereMachine,
+  vsphereVM,
+  type SpaStatus,
+} from "#proto";
 import { belongsTo } from "#proto/render/membership.ts";
 import { clusterNames, words, type ClusterNames } from "#proto/render/names.ts";
 import { ensureExists, ensureForgotten, ensureHolds, modify } from "../ensure.ts";
 import { decisionOf } from "../pivot/decision.ts";
 import { isRevival, newJournal, revivalId, type JournalPort } from "../pivot/journal.ts";
 import type { Mirrored } from "../ports.ts";
-
 import { served } from "./observe-recovery.ts";
 
 /** On what was revived: the digest of the mirror that it came from. */
@@ -37,7 +47,7 @@ export interface Revived {
   readonly epoch: number;
 }
 
-/** E1. Busy where something of Cluster API's is there; what else was the cluster's goes, the mirror has it. */
+/** E1. Busy where a machine is there; what else was the cluster's goes, the mirror has it. */
 export async function disarm(workload: ResourceStore, names: ClusterNames): Promise<void> {
   const { namespace, identity, decision } = names;
   await modify(workload, configMap, { namespace, name: decision }, (record) =>
@@ -50,21 +60,35 @@ export async function disarm(workload: ResourceStore, names: ClusterNames): Prom
   if (held) await ensureForgotten(workload, secret, held);
   if (await workload.get(secret, key))
     throw new Fault("Busy", `Secret ${namespace}/${identity} is still in the cluster`);
-  const left = await someOfClusterApi(workload, namespace);
+  const left = await machineLeft(workload, namespace);
   if (left) throw new Fault("Busy", `${left} is in the cluster, and was not a moment ago`);
-  for (const kind of moveKinds) {
-    for (const object of await served(workload, kind, namespace))
-      if (belongsTo(names.cluster, kind, object)) await ensureForgotten(workload, kind, object);
-  }
+  for (const [kind, object] of await ruins(workload, names)) await ensureForgotten(workload, kind, object);
 }
 
-/** Any of Cluster API's objects in the namespace: "Machine/c1-cp-x". */
-export async function someOfClusterApi(
+/** What there is of the cluster in its own API. */
+export async function ruins(
+  workload: ResourceStore,
+  { namespace, cluster: name }: ClusterNames,
+  signal?: AbortSignal,
+): Promise<(readonly [Kind, Resource])[]> {
+  const found: (readonly [Kind, Resource])[] = [];
+  for (const kind of moveKinds) {
+    for (const object of await served(workload, kind, namespace, signal))
+      if (belongsTo(name, kind, object)) found.push([kind, object]);
+  }
+  return found;
+}
+
+/** Kinds whose objects may stand for a VM that no mirror knows. */
+const machineKinds: readonly Kind[] = [machine, vsphereMachine, vsphereVM];
+
+/** One of them in the namespace: "Machine/c1-cp-x". */
+export async function machineLeft(
   workload: ResourceStore,
   namespace: string,
   signal?: AbortSignal,
 ): Promise<string | undefined> {
-  for (const kind of clusterApiKinds) {
+  for (const kind of machineKinds) {
     const [left] = await served(workload, kind, namespace, signal);
     if (left) return `${kind.kind}/${left.metadata.name}`;
   }

@@ -14,6 +14,7 @@ import { enrolmentSecretName, words } from "#proto/render/names.ts";
 import { includes, overlay } from "#proto/render/shape.ts";
 import { ensureDeleted, ensureExists, ensureForgotten, ensureHolds, modify } from "../ensure.ts";
 import { recoverCluster } from "../mirror/recover.ts";
+import { disarm } from "../mirror/revive.ts";
 import { pullMirror } from "../mirror/pull.ts";
 import { agentObjects, writeAll, writeInstalled } from "../providers.ts";
 import { keptKubeconfigName, type SpaSeen } from "./seen.ts";
@@ -101,6 +102,8 @@ export async function actSpa(
       return resumePivot(actor, seen, signal);
     case "revive":
       return revive(actor, seen, signal);
+    case "clear ruins":
+      return disarm(workloadOf(seen), names);
     case "hear revive":
       return hearRevive(actor, seen, action.why);
     case "wake":

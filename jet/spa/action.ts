@@ -38,6 +38,8 @@ export type SpaAction =
   | { readonly do: "resume pivot" }
   /** Brings the cluster's objects back from its mirror. */
   | { readonly do: "revive" }
+  /** Takes away what is in its API of a cluster that the gateway has from its mirror. */
+  | { readonly do: "clear ruins" }
   /** Takes a person's word off; `why` it came to nothing is told. */
   | { readonly do: "hear revive"; readonly why?: string }
   /** Wakes the Cluster on the gateway, with the credential in place. */

@@ -21,8 +21,8 @@ import type { ClusterNames } from "#proto/render/names.ts";
 import type { JetDeps } from "../ports.ts";
 import type { Trouble } from "../milestones.ts";
 import { podTrouble } from "../pods.ts";
-import { isSettled } from "../pivot/journal.ts";
-import { someOfClusterApi } from "../mirror/revive.ts";
+import { isRevival, isSettled } from "../pivot/journal.ts";
+import { machineLeft, ruins } from "../mirror/revive.ts";
 import { deploymentKeys, isAvailable, readInstalled } from "../providers.ts";
 import type { Observer } from "./observer.ts";
 import type { SpaSeen, WorkloadSeen } from "./seen.ts";
@@ -38,6 +38,7 @@ export async function readWorkload(
 ): Promise<WorkloadSeen> {
   if (!kubeconfig) return { kind: "none" };
   let store: OwnedStore | undefined;
+  const revived = isRevival(found.status?.pivot) && isSettled(found.status?.pivot);
   const owns = side === "workload" && isSettled(found.status?.pivot);
   try {
     const seen = await within(deps, options.workloadTimeoutMs, signal, async (limit) => {
@@ -71,6 +72,7 @@ export async function readWorkload(
             ? secretText(await store.get(secret, { ...here, name: names.kubeconfig }, limit), "value")
             : undefined,
         ...(owns ? await lostIn(store, names, limit) : {}),
+        ...(revived && (await ruins(store, names, limit)).length > 0 ? { ruins: true as const } : {}),
         childPools:
           side === "workload"
             ? ((await optional(store.list(inClusterIPPool, here, limit)))?.items ?? [])
@@ -102,7 +104,7 @@ async function lostIn(
   // A server that has the CRD and does not serve it has just started.
   if (!clusters && (await store.get(customResourceDefinition, { name: crd }, limit))) return {};
   if (clusters?.items.some(({ metadata }) => metadata.name === name)) return {};
-  const left = await someOfClusterApi(store, namespace, limit);
+  const left = await machineLeft(store, namespace, limit);
   return { lost: left === undefined ? {} : { left } };
 }
 

@@ -32,7 +32,7 @@ import {
   machinesSeen,
 } from "./upkeep.ts";
 import { resolvedEndpoint, templateSeen } from "./rendered.ts";
-import { planRevived, wakeRevived } from "./revived.ts";
+import { planRevived, revivedUpkeep } from "./revived.ts";
 
 interface Part {
   readonly milestone: MilestoneKey;
@@ -100,7 +100,7 @@ export function planCluster(seen: SpaSeen, options: PlanOptions): SpaPlan {
   const reserved = standings.CloudInfrastructureReady?.state === "Done";
   const upkeep = [
     ...heardCommand(seen),
-    ...wakeRevived(seen),
+    ...revivedUpkeep(seen),
     ...gatewayUpkeep(seen),
     ...(reserved ? upkeepActions(seen) : []),
     ...mirrorActions(seen, options.now),

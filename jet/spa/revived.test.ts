@@ -1,6 +1,6 @@
 // A cluster that has lost its own Cluster API objects, and what a person's word makes of it.
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { cluster, configMap, machine, secret } from "#proto";
+import { cluster, configMap, machine, machineSet, secret, vsphereMachineTemplate } from "#proto";
 import { getCondition } from "#core";
 import { askToRevive, loseObjects, memoryMirrors, mirrorOf } from "../mirror/testing.ts";
 import { commandOf } from "../pivot/command.ts";
@@ -22,6 +22,27 @@ afterEach(() => world.close());
 
 const healthy = async () => getCondition((await world.spa())?.status?.conditions, "Healthy");
 const isHeard = async () => commandOf((await world.spa())!) === undefined;
+/** As a manager does whose memory is older than its API. */
+const writeFromMemory = (name: string) =>
+  world.workload.create(machineSet, {
+    metadata: { ...here, name, finalizers: ["cluster.x-k8s.io/machineset"] },
+    spec: {
+      clusterName: "c1",
+      replicas: 2,
+      selector: {},
+      template: {
+        spec: {
+          clusterName: "c1",
+          bootstrap: { dataSecretName: "w" },
+          infrastructureRef: {
+            apiGroup: vsphereMachineTemplate.group,
+            kind: vsphereMachineTemplate.kind,
+            name: "w",
+          },
+        },
+      },
+    },
+  } as never);
 const refused = () =>
   world.events.filter((event) => event.reason === "ReviveRefused").map((event) => event.message);
 
@@ -29,14 +50,19 @@ describe("a cluster that has lost its objects", () => {
   it("is told of with what to do, and comes back by a person's word: the same VMs, handed over again", async () => {
     const vms = [...world.dc.vms.values()].map((vm) => `${vm.name} ${vm.biosUUID} ${vm.ipAddress}`).sort();
     await loseObjects(world.workload, "u1");
+    await writeFromMemory("early");
     await world.until("is told", async () => (await healthy())?.reason === "ObjectsLost");
     expect((await healthy())?.message).toContain("pcg cluster revive c1");
     await askToRevive(world.gateway, "u1", "c1");
+    await world.until("the gateway owns it", async () => (await world.spa())?.status?.pivot?.epoch === 2);
+    await writeFromMemory("late");
     await world.until("is handed over again", async () => {
       const status = (await world.spa())?.status;
       return status?.state === "Running" && status.pivot?.epoch === 3 && status.pivot.step === "Done";
     });
     expect(await isHeard()).toBe(true);
+    for (const name of ["early", "late"])
+      expect(await world.workload.get(machineSet, { ...here, name })).toBeUndefined();
     expect(
       [...world.dc.vms.values()].map((vm) => `${vm.name} ${vm.biosUUID} ${vm.ipAddress}`).sort(),
     ).toEqual(vms);

@@ -35,10 +35,14 @@ export function planRevived(seen: SpaSeen): SpaPlan | undefined {
   };
 }
 
-/** What came back asleep wakes up, once the gateway owns it. */
-export function wakeRevived(seen: SpaSeen): SpaAction[] {
+/** What came back asleep wakes up, once the gateway owns it; what is written in the cluster from memory goes. */
+export function revivedUpkeep(seen: SpaSeen): SpaAction[] {
   const journal = seen.spa.status?.pivot;
   if (!isRevival(journal) || !isSettled(journal)) return [];
   const [whole] = objectsOf(seen.gateway, cluster);
-  return whole?.metadata.annotations?.[revivedAsleep] === undefined ? [] : [{ do: "wake" }];
+  const { workload } = seen;
+  return [
+    ...(whole?.metadata.annotations?.[revivedAsleep] === undefined ? [] : [{ do: "wake" as const }]),
+    ...(workload.kind === "reachable" && workload.ruins ? [{ do: "clear ruins" as const }] : []),
+  ];
 }

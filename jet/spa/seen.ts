@@ -107,8 +107,10 @@ export type WorkloadSeen =
       readonly etcd?: readonly SecretObject[];
       readonly kubeconfig: string | undefined;
       readonly childPools: readonly Resource[];
-      /** That it owns itself, and its Cluster is not there. `left`: what of Cluster API's is, "Machine/c1-cp-x". */
+      /** That it owns itself, and its Cluster is not there. `left`: a machine that is, "Machine/c1-cp-x". */
       readonly lost?: { readonly left?: string };
+      /** That the gateway has it from its mirror, and something of it is there again: a manager wrote it from memory. */
+      readonly ruins?: true;
     };
 
 /** A VM of the cluster, and what it is to it. */

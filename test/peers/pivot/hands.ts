@@ -83,6 +83,7 @@ export function cutUntilTold(way: Way, step: PivotStep, end: "source" | "target"
     async does(site, moves) {
       const line = lineOf(site, way, end);
       line.cut(how);
+      moves.setArmed(false); // it may go on as far as it does without that side
       moves.goOn();
       let said = "";
       await until(
@@ -92,6 +93,7 @@ export function cutUntilTold(way: Way, step: PivotStep, end: "source" | "target"
       ).catch((error: Error) => {
         throw new Error(`${error.message}; it said ${said}`);
       });
+      moves.setArmed(true);
       line.mend();
       return { said: waits.exec(said)?.[0] };
     },

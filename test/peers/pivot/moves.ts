@@ -1,6 +1,6 @@
 // Moves of a moving site's cluster, there and back, by the gateway itself: every hand-over to the cluster as after its first node, every
-// way back as for a deletion. The way back ends before anything is deleted: the API refuses to delete the Cluster, the gateway is killed,
-// its SPA is told that nothing was wanted, and the next gateway hands the cluster over again.
+// way back as for a deletion. The way back ends before anything is deleted: the API refuses to delete the Cluster, the gateway is
+// stopped, its SPA is told that nothing was wanted, it is killed, and the next one hands the cluster over again.
 import { readFileSync } from "node:fs";
 import { isFault, silentLogger, systemClock, type ResourceStore } from "#core";
 import { startInformer } from "#core/controller/informer.ts";
@@ -24,7 +24,7 @@ export type Way = "ToWorkload" | "ToGateway";
 export interface Moves {
   /** Begins the way back. */
   turnBack(): Promise<void>;
-  /** When the way back is at its end: kills the gateway, forgets that a deletion was wanted, and starts it again, as above. */
+  /** When the way back is at its end: stops the gateway, forgets that a deletion was wanted, kills it and starts it again. */
   turnAgain(): Promise<void>;
   /**
    * Stops the gateway (SIGSTOP) the moment it is heard to be in this step. Answers with the step in which it stands by then, which is a
@@ -33,6 +33,8 @@ export interface Moves {
   stoppedIn(way: Way, step: PivotStep, patienceMs: number): Promise<PivotStep>;
   /** Lets a stopped gateway go on. */
   goOn(): void;
+  /** Whether a gateway that comes to the step that is waited for is stopped; where it is past it by then, at once. True at the beginning. */
+  setArmed(armed: boolean): void;
   /** kill -9 of the gateway, stopped or not, and a new one; does not wait until that is ready. */
   killAndRestart(): Promise<void>;
   /** Resolves when the move that is under way has ended. */
@@ -51,13 +53,18 @@ export async function followMoves(site: MovingSite): Promise<Moves> {
     { kind: spa, namespace: key.namespace, backoff: { baseMs: 50, capMs: 500 } },
     stop.signal,
   );
-  informer.subscribe(({ object }) => {
-    const { pivot } = object.status ?? {};
-    if (!trap || pivot?.direction !== trap.way || placeOf(pivot.step) < placeOf(trap.step)) return;
-    if (isSettled(pivot) && trap.step !== pivot.step) return; // the one before
+  let armed = true;
+  let heard: PivotJournal | undefined;
+  const springTrap = () => {
+    if (!armed || !trap || heard?.direction !== trap.way || placeOf(heard.step) < placeOf(trap.step)) return;
+    if (isSettled(heard) && trap.step !== heard.step) return; // the one before
     signalGateway("SIGSTOP");
     trap.sprung();
     trap = undefined;
+  };
+  informer.subscribe(({ object }) => {
+    heard = object.status?.pivot;
+    springTrap();
   });
   await informer.synced;
 
@@ -65,6 +72,7 @@ export async function followMoves(site: MovingSite): Promise<Moves> {
     const pid = gateway.pid();
     if (pid !== undefined) process.kill(pid, signal);
   };
+  const isStopped = () => until("the gateway is stopped", async () => stateOf(gateway.pid()) === "T");
   const theSpa = async () => {
     const object = await store.get(spa, key);
     if (!object) throw new Error(`the SPA of ${site.clusterName} is gone`);
@@ -101,7 +109,8 @@ export async function followMoves(site: MovingSite): Promise<Moves> {
       }));
     },
     async turnAgain() {
-      await kill();
+      signalGateway("SIGSTOP"); // an embedded API would go with it
+      await isStopped();
       const at = (await journal())!;
       const pivot: PivotJournal = {
         ...newJournal("ToWorkload", at.id, at.epoch, Date.now()),
@@ -117,6 +126,7 @@ export async function followMoves(site: MovingSite): Promise<Moves> {
         },
       );
       await removal.allow();
+      await kill();
       start();
     },
     async stoppedIn(way, step, patienceMs) {
@@ -127,10 +137,14 @@ export async function followMoves(site: MovingSite): Promise<Moves> {
         }, patienceMs);
         trap = { way, step, sprung: () => (clearTimeout(late), resolve()) };
       });
-      await until("the gateway is stopped", async () => stateOf(gateway.pid()) === "T");
+      await isStopped();
       return (await journal())!.step as PivotStep;
     },
     goOn: () => signalGateway("SIGCONT"),
+    setArmed(wanted) {
+      armed = wanted;
+      springTrap();
+    },
     async killAndRestart() {
       await kill();
       start();
