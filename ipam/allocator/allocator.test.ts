@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
-import { Allocator, strategies, type Claimant, type Shape, type Strategy } from "./allocator.ts";
+import { Allocator, type Claimant, type Shape } from "./allocator.ts";
 import { blocksTouching, blocksWithin, networkOf } from "./blocks.ts";
 import { randomBelow } from "./chance.ts";
+import { strategies, type Strategy } from "./free-values.ts";
 import { toSet } from "./intervals.ts";
 import { Model, type ModelShape } from "./model.ts";
 

@@ -8,14 +8,10 @@
 //       back last may have it out of its rest.
 //   P4. What is set aside for a group is left for it: others are served only while more than that is free.
 //   P5. Every operation takes O(log n); `reshape` alone builds anew.
-import { randomBelow } from "./chance.ts";
+import type { Answer, Counts } from "./answer.ts";
 import { DueQueue } from "./due.ts";
-import { FreeIndex } from "./free-index.ts";
-import { includes, sizeOf, subtract, toSet, type IntervalSet } from "./intervals.ts";
-import { ReleaseOrder } from "./release-order.ts";
-
-export const strategies = ["lowest", "random", "least-recently-released"] as const;
-export type Strategy = (typeof strategies)[number];
+import { FreeValues, type Strategy } from "./free-values.ts";
+import { includes, sizeOf, subtract, type IntervalSet } from "./intervals.ts";
 
 /** What may be given out, and how. */
 export interface Shape {
@@ -39,50 +35,6 @@ export interface Claimant {
   readonly name?: string;
   /** What it counts towards: its cluster, its namespace. */
   readonly groups?: readonly string[];
-}
-
-export type Answer =
-  | {
-      readonly kind: "given";
-      readonly value: bigint;
-      /** How it came to this value. */
-      readonly by: "strategy" | "wish" | "reservation" | "memory" | "again";
-    }
-  | ({ readonly kind: "exhausted" } & Shortage)
-  /** The group may hold no more. */
-  | { readonly kind: "over quota"; readonly group: string; readonly limit: number; readonly held: number }
-  /** The wished-for value cannot be had, though others might be. */
-  | {
-      readonly kind: "refused";
-      readonly why: "outside" | "held" | "resting" | "reserved" | "draining" | "set aside";
-      /** When it will be free by itself, where that is known. */
-      readonly until?: number;
-    };
-
-/** Why nothing is left. */
-export interface Shortage {
-  readonly used: number;
-  readonly resting: number;
-  readonly reserved: number;
-  /** Free, but set aside for others. */
-  readonly setAside: number;
-  /** When one will be free by itself at the earliest; undefined: only when somebody lets go. */
-  readonly nextAt: number | undefined;
-}
-
-/** Counters at a moment. free = total - what is held, rests, is reserved or drains. */
-export interface Counts {
-  readonly total: bigint;
-  readonly free: bigint;
-  /** Distinct values held, wherever they lie. */
-  readonly used: number;
-  /** Of these, outside of the universe. */
-  readonly outOfRange: number;
-  readonly resting: number;
-  readonly reserved: number;
-  readonly draining: number;
-  /** Values borne by more than one owner. */
-  readonly duplicates: number;
 }
 
 interface Holding {
@@ -120,13 +72,9 @@ type Expiry =
   | { readonly what: "aside"; readonly group: string; readonly entry: Aside };
 
 export class Allocator {
-  readonly #random: () => number;
   #shape: Shape;
   #total = 0n;
-  #free: FreeIndex;
-  /** Free and never used; kept only for the strategy that asks. */
-  #fresh: FreeIndex | undefined;
-  readonly #worn = new ReleaseOrder();
+  readonly #free: FreeValues;
   readonly #owners = new Map<string, Holding>();
   readonly #bearers = new Map<bigint, Set<string>>();
   readonly #resting = new Map<bigint, Rest>();
@@ -143,9 +91,8 @@ export class Allocator {
 
   /** `random` is in [0, 1). */
   constructor(shape: Shape, random: () => number) {
-    this.#random = random;
     this.#shape = shape;
-    this.#free = new FreeIndex([]);
+    this.#free = new FreeValues(random);
     this.reshape(shape);
   }
 
@@ -168,7 +115,7 @@ export class Allocator {
     if (may(kept)) return this.#give(kept, claimant, "reservation");
     const known = name === undefined ? undefined : this.#memory.get(name)?.value;
     if (may(known)) return this.#give(known, claimant, "memory");
-    const value = this.#spare(claimant) > 0n ? this.#pick() : undefined;
+    const value = this.#spare(claimant) > 0n ? this.#free.next() : undefined;
     return value === undefined ? this.#exhausted() : this.#give(value, claimant, "strategy");
   }
 
@@ -238,11 +185,11 @@ export class Allocator {
     if (isForeign || (other && other.name !== name)) return false;
     const former = this.#reservedFor.get(name);
     if (former !== undefined && former !== value) this.unreserve(former);
-    const worn = other?.worn ?? this.#worn.has(value);
+    const worn = other?.worn ?? this.#free.isWorn(value);
     const entry: Reserved = { name, until, worn };
     this.#reserved.set(value, entry);
     this.#reservedFor.set(name, value);
-    this.#close(value);
+    this.#free.remove(value);
     if (until !== undefined) this.#due.add(until, { what: "reservation", value, entry });
     return true;
   }
@@ -280,12 +227,7 @@ export class Allocator {
     for (const value of [...this.#resting.keys()])
       if (!includes(shape.universe, value)) this.#resting.delete(value);
     const kept = [...this.#bearers.keys(), ...this.#resting.keys(), ...this.#reserved.keys()];
-    this.#free = new FreeIndex(open, single(kept));
-    for (const value of [...this.#worn]) if (!this.#free.isFree(value)) this.#worn.remove(value);
-    this.#fresh =
-      shape.strategy === "least-recently-released"
-        ? new FreeIndex(open, single([...kept, ...this.#worn]))
-        : undefined;
+    this.#free.reset(open, kept, shape.strategy);
     this.#outOfRange = 0;
     this.#heldDraining = 0;
     for (const value of this.#bearers.keys())
@@ -307,21 +249,13 @@ export class Allocator {
 
   /** The values that would be given next, in order; none where chance decides. */
   ahead(count: number): readonly bigint[] {
-    const { strategy = "lowest" } = this.#shape;
-    if (strategy === "random") return [];
-    const values: bigint[] = [];
-    for (const { low, high } of (this.#fresh ?? this.#free).intervals())
-      for (let value = low; value <= high; value++) {
-        if (values.length === count) return values;
-        values.push(value);
-      }
-    return values;
+    return this.#free.ahead(count);
   }
 
   counts(): Counts {
     return {
       total: this.#total,
-      free: this.#free.free,
+      free: this.#free.count,
       used: this.#bearers.size,
       outOfRange: this.#outOfRange,
       resting: this.#resting.size,
@@ -375,7 +309,7 @@ export class Allocator {
       case "reservation":
         if (this.#reserved.get(item.value) !== item.entry) return 0;
         this.unreserve(item.value);
-        return this.#free.isFree(item.value) ? 1 : 0;
+        return this.#free.has(item.value) ? 1 : 0;
       case "memory":
         if (this.#memory.get(item.name) === item.entry) this.#memory.delete(item.name);
         return 0;
@@ -411,30 +345,19 @@ export class Allocator {
     if (resting && (resting.name === undefined || resting.name !== claimant.name))
       // P3
       return refused("resting", resting.until);
-    const wasOpen = this.#free.isFree(value);
+    const wasOpen = this.#free.has(value);
     return wasOpen && this.#spare(claimant) <= 0n ? refused("set aside") : undefined;
   }
 
   /** How many free values are not set aside for others than the claimant (P4). */
   #spare({ groups = [] }: Claimant): bigint {
     const own = groups.reduce((sum, group) => sum + this.#asideFor(group), 0);
-    return this.#free.free - BigInt(this.#asideOpen - own);
+    return this.#free.count - BigInt(this.#asideOpen - own);
   }
 
   #asideFor(group: string): number {
     const aside = this.#aside.get(group);
     return aside ? Math.max(0, aside.count - this.groupUse(group)) : 0;
-  }
-
-  #pick(): bigint | undefined {
-    switch (this.#shape.strategy) {
-      case "random":
-        return this.#free.nth(randomBelow(this.#free.free, this.#random));
-      case "least-recently-released":
-        return this.#fresh?.lowest() ?? this.#worn.first();
-      default:
-        return this.#free.lowest();
-    }
   }
 
   #give(value: bigint, claimant: Claimant, by: (Answer & { kind: "given" })["by"]): Answer {
@@ -449,7 +372,7 @@ export class Allocator {
       this.#reservedFor.delete(reserved.name);
     }
     this.#resting.delete(value);
-    this.#close(value);
+    this.#free.remove(value);
     this.#owners.set(owner, { value, name, groups });
     for (const group of groups) this.#count(group, 1);
     if (name !== undefined) this.#memory.delete(name);
@@ -475,24 +398,14 @@ export class Allocator {
   #rest(value: bigint, until: number, name: string | undefined): void {
     const entry: Rest = { until, name };
     this.#resting.set(value, entry);
-    this.#close(value);
+    this.#free.remove(value);
     this.#due.add(until, { what: "rest", value, entry });
-  }
-
-  /** Nobody may have it for now. */
-  #close(value: bigint): void {
-    this.#free.reserve(value);
-    this.#fresh?.reserve(value);
-    this.#worn.remove(value);
   }
 
   /** Free, unless something else still keeps it. `worn`: it was in use before. */
   #open(value: bigint, worn: boolean): boolean {
     const isKept = this.#bearers.has(value) || this.#resting.has(value) || this.#reserved.has(value);
-    if (isKept || !this.#free.release(value)) return false;
-    if (worn) this.#worn.add(value);
-    else this.#fresh?.release(value);
-    return true;
+    return !isKept && this.#free.add(value, worn);
   }
 
   /** Reserved and not held. */
@@ -513,12 +426,8 @@ export class Allocator {
       used: this.#bearers.size,
       resting: this.#resting.size,
       reserved: this.#keptFree(),
-      setAside: Math.min(this.#asideOpen, Number(this.#free.free)),
+      setAside: Math.min(this.#asideOpen, Number(this.#free.count)),
       nextAt: this.nextAt(),
     };
   }
-}
-
-function single(values: readonly bigint[]): IntervalSet {
-  return toSet(values.map((value) => ({ low: value, high: value })));
 }

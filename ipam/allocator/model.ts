@@ -1,5 +1,7 @@
 // For tests: the simplest thing that is right. Every value has a few flags, and every question walks them all.
-import type { Answer, Claimant, Counts, Strategy } from "./allocator.ts";
+import type { Claimant } from "./allocator.ts";
+import type { Answer, Counts } from "./answer.ts";
+import type { Strategy } from "./free-values.ts";
 
 interface Cell {
   inside: boolean;

@@ -20,6 +20,8 @@ export interface Kube {
   readonly ca: string;
   /** The administrator's client certificate. */
   readonly admin: KeyPair;
+  /** Its etcd: "http://127.0.0.1:34568". */
+  readonly etcd: string;
   /** Where the logs are. */
   readonly dir: string;
   /** Makes the server forget all revisions up to now: etcd is compacted, and the API server, which has a memory of its own, restarted. */
@@ -92,6 +94,7 @@ async function startOnce(options: KubeOptions): Promise<Kube> {
       kubeconfigPath,
       ca: files.ca,
       admin: files.admin,
+      etcd,
       dir,
       async forget() {
         await compact(etcd);
