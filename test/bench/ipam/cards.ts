@@ -5,6 +5,7 @@ import { ipamControllers, staticControllers } from "#ipam";
 import {
   cluster,
   inClusterIPPool,
+  metal3IpamGroup,
   vsphereCluster,
   vsphereMachine,
   vsphereMachineTemplate,
@@ -27,7 +28,10 @@ export function run(): AsyncGenerator<Figure> {
       const witness = { presence: async () => "there" as const };
       const running = runControllers(
         deps,
-        [...ipamControllers(deps), ...staticControllers({ ...deps, witness, metal3: false })],
+        [
+          ...ipamControllers(deps),
+          ...staticControllers({ ...deps, witness, serves: ({ group }) => group !== metal3IpamGroup }),
+        ],
         end.signal,
       );
       try {
