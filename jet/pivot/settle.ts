@@ -170,9 +170,8 @@ async function removeAll(
     try {
       await ctx.source.delete(kind, { namespace, name }, { uid, resourceVersion, propagation });
     } catch (error) {
-      // Somebody woke its controller, which has written on it since.
-      if (isFault(error, "Conflict")) return forget(ctx, journal, ctx.source, kind, last, propagation);
-      if (!isFault(error, "NotFound")) throw error;
+      // Conflict: somebody woke its controller, which has written on it since. The next look takes it in its turn, after what it owns.
+      if (!isFault(error, "NotFound", "Conflict")) throw error;
     }
   });
 }
