@@ -49,6 +49,12 @@ const tellAgainMs = 5 * 60_000;
 /** That somebody else was faster is no trouble, unless it goes on: told after so many times in a row. */
 const racesUntold = 3;
 
+/**
+ * A round fails as a whole only where the gateway's own API was away. When it is back, a hand-over may stand where nobody manages the
+ * cluster, and must not wait as long again as the outage lasted.
+ */
+const ownApiMs = 30_000;
+
 export function spaController(deps: JetDeps, options: JetOptions, events: EventRing): Controller {
   const images = { ...defaultImages, ...options.images };
   const providers = deps.providers ?? plainProviders(images);
@@ -231,6 +237,6 @@ export function spaController(deps: JetDeps, options: JetOptions, events: EventR
       ...[inClusterIPPool, globalInClusterIPPool].map((kind) => ({ kind, affects: byPool }) as Follow),
     ],
     reconciler: { reconcile },
-    backoff: { baseMs: 50, capMs: backoff.capMs },
+    backoff: { baseMs: 50, capMs: Math.min(backoff.capMs, ownApiMs) },
   };
 }

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { Fault, runControllers, silentLogger, type Key, type Kind, type OwnedStore } from "#core";
 import {
   encode64,
   inClusterIPPool,
@@ -13,6 +14,7 @@ import {
   type SpaSpec,
 } from "#proto";
 import { modify } from "#core/store/helpers.ts";
+import { jetControllers } from "../index.ts";
 import { wish, World } from "../testing/world.ts";
 
 let world: World;
@@ -80,6 +82,34 @@ describe("a larger wish for a running cluster", () => {
     await world.want(wish({ workerPools: [], counter: 9 }));
     await world.until("delivered", async () => (await counter()) === 9);
     expect(await pool()).toHaveLength(7);
+  });
+});
+
+describe("the gateway's own API", () => {
+  it("is met again within half a minute, however long it was away: a hand-over may stand where nobody manages the cluster", async () => {
+    await running(8);
+    let away = true;
+    let met = 0;
+    const store: OwnedStore = Object.assign(Object.create(world.gateway) as OwnedStore, {
+      get: (kind: Kind, key: Key) => {
+        if (away) return Promise.reject(new Fault("Unavailable", "connection refused"));
+        met++;
+        return world.gateway.get(kind, key);
+      },
+    });
+    const stop = new AbortController();
+    const deps = { ...world.deps(), store };
+    const [controller] = jetControllers(deps);
+    // What it follows is read past the cut, so that nothing but its patience brings the next round.
+    const runner = { store: world.gateway, clock: world.clock, log: silentLogger, random: () => 1 };
+    const { stopped } = runControllers(runner, [controller!], stop.signal);
+    for (let minute = 0; minute < 15; minute++) await world.clock.advance(60_000);
+    away = false;
+    await world.clock.advance(31_000);
+    expect(met).toBeGreaterThan(0);
+    stop.abort();
+    await world.clock.advance(1_000);
+    await stopped;
   });
 });
 
