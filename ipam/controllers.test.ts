@@ -594,6 +594,16 @@ describe("among several processes", () => {
     expect(await reserved()).toEqual(["c/b"]);
   });
 
+  test("a reservation that a dead process left is swept after a minute or two, though nothing else happens", async () => {
+    const { store, claims, reserve, reserved, run } = await onOneAddress();
+    await store.create(ipAddressClaim, claimDraft("a"));
+    await claims("b");
+    expect(await given(store)).toEqual(["a 10.0.0.10"]);
+    expect(await reserve("a")).toBe("won");
+    await run(125_000);
+    expect(await reserved()).toEqual([]);
+  });
+
   test("an address that is reserved for a claim goes to it, though an older one waits too", async () => {
     const { store, quiet, claims, run, reserve, remove } = await onOneAddress();
     await store.create(ipAddress, rival);

@@ -41,20 +41,23 @@ export interface PoolSeen {
   readonly stale: readonly Reservation[];
   /** For how long no status is written: many changes share one. */
   readonly restMs: number;
+  /** When reservations are to be looked over again, though nothing else happens; undefined: there is no need. */
+  readonly sweepInMs: number | undefined;
 }
 
 export type PoolAction =
   { readonly do: "protect pool" } | { readonly do: "let pool go" } | { readonly do: "sweep reservations" };
 
 /** What to do about a pool. Pure. */
-export function planPool({ pool, inUse, stale, restMs }: PoolSeen): Plan<PoolAction> {
+export function planPool({ pool, inUse, stale, restMs, sweepInMs }: PoolSeen): Plan<PoolAction> {
   if (isPaused(pool)) return { actions: [], conditions: [] };
   const actions: PoolAction[] = [];
   if (stale.length > 0) actions.push({ do: "sweep reservations" });
   if (!isDeleting(pool)) {
     if (!hasFinalizer(pool, protectPool)) actions.push({ do: "protect pool" });
   } else if (inUse === 0 && hasFinalizer(pool, protectPool)) actions.push({ do: "let pool go" });
-  return { actions, conditions: [], ...(restMs > 0 ? { after: restMs } : {}) };
+  const after = Math.min(restMs > 0 ? restMs : Infinity, sweepInMs ?? Infinity);
+  return { actions, conditions: [], ...(after < Infinity ? { after } : {}) };
 }
 
 export interface PoolDeps {
@@ -90,12 +93,20 @@ export function poolController(deps: PoolDeps, kind: Kind<Pool>): Controller {
     const problems = terms.kind === "terms" ? poolPolicy(pool, terms).problems : [];
     const view: PoolView = { terms, counts, oddities: () => book.oddities(), problems };
     const inUse = isDeleting(pool) ? (await addressesOf(truth, place, signal)).length : counts.used;
-    const isSwept = now - (sweptAt.get(text) ?? -Infinity) < sweepEveryMs;
+    const sinceMs = now - (sweptAt.get(text) ?? -Infinity);
+    const isSwept = sinceMs < sweepEveryMs;
     if (!isSwept) sweptAt.set(text, now);
-    const stale = isSwept ? [] : await staleReservations(reservations, place, pool, now, signal);
+    const found = isSwept ? [] : await reservations.of(place, pool, signal);
+    const stale = await staleReservations(reservations, found, now);
+    // What this round was woken by may leave one; whoever made it may be dead by then.
+    const sweepInMs = isSwept
+      ? sweepEveryMs - sinceMs
+      : found.length > stale.length
+        ? sweepEveryMs
+        : undefined;
     const isDue = differs(pool, wanted(pool, view));
     const restMs = isDue ? (budgets.get(text)?.restMs(now) ?? 0) : 0;
-    return { pool, place, terms, view, inUse, stale, restMs };
+    return { pool, place, terms, view, inUse, stale, restMs, sweepInMs };
   }
 
   function wanted(pool: Pool, view: PoolView) {

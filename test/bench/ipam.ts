@@ -4,8 +4,8 @@ type Figure = Record<string, unknown>;
 
 export async function* run(args: readonly string[] = []): AsyncGenerator<Figure> {
   const named = args.filter((arg) => !arg.includes("="));
-  const told = (name: string, otherwise: number) =>
-    Number(args.find((arg) => arg.startsWith(`${name}=`))?.slice(name.length + 1) ?? otherwise);
+  const text = (name: string) => args.find((arg) => arg.startsWith(`${name}=`))?.slice(name.length + 1);
+  const told = (name: string, otherwise: number) => Number(text(name) ?? otherwise);
   const claims = told("claims", 10_000);
   const parts: Readonly<Record<string, () => Promise<AsyncGenerator<Figure>>>> = {
     /** The allocator and the ledger, and upstream's algorithms. */
@@ -18,8 +18,8 @@ export async function* run(args: readonly string[] = []): AsyncGenerator<Figure>
     cold: async () => (await import("./ipam/cold.ts")).run(told("addresses", 65_533)),
     /** Machines with two cards. */
     cards: async () => (await import("./ipam/cards.ts")).run(),
-    /** Sudden deaths on both stores. */
-    kill: async () => (await import("./ipam/kill.ts")).run(told("kills", 200), claims),
+    /** Sudden deaths on both stores, or on=sqlite, on=kubernetes. */
+    kill: async () => (await import("./ipam/kill.ts")).run(told("kills", 200), claims, text("on") ?? "both"),
   };
   const strange = named.filter((part) => !(part in parts));
   if (strange.length > 0)

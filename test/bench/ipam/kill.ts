@@ -10,7 +10,15 @@ import { namesOf, onSite, place, pool } from "./site.ts";
 
 type Figure = Record<string, unknown>;
 
-export async function* run(kills: number, claims: number): AsyncGenerator<Figure> {
+export async function* run(kills: number, claims: number, on: string): AsyncGenerator<Figure> {
+  if (on !== "kubernetes") yield* onSqlite(kills, claims);
+  if (on === "sqlite") return;
+  yield* onSite(({ kube }) =>
+    phases("Kubernetes", () => new Process("kube", kube.kubeconfigPath), kills, claims),
+  );
+}
+
+async function* onSqlite(kills: number, claims: number): AsyncGenerator<Figure> {
   const dir = await mkdtemp(join(tmpdir(), "bench-ipam-"));
   try {
     const path = join(dir, "store.db");
@@ -22,9 +30,6 @@ export async function* run(kills: number, claims: number): AsyncGenerator<Figure
   } finally {
     await rm(dir, { recursive: true, force: true });
   }
-  yield* onSite(({ kube }) =>
-    phases("Kubernetes", () => new Process("kube", kube.kubeconfigPath), kills, claims),
-  );
 }
 
 async function* phases(
