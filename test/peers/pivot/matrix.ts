@@ -203,9 +203,13 @@ export function pointsOver(writes: readonly string[], count: number): number[] {
   const edges = writes.flatMap((step, at) =>
     step !== writes[at - 1] || step !== writes[at + 1] ? [at + 1] : [],
   );
-  const left = Math.max(count - edges.length, 0);
-  const spread = Array.from({ length: left }, (_, at) => 1 + Math.floor(((at + 0.5) * writes.length) / left));
-  return [...new Set([...edges, ...spread])].sort((a, b) => a - b).slice(0, Math.max(count, edges.length));
+  const others = writes.map((_, at) => at + 1).filter((at) => !edges.includes(at));
+  const left = Math.min(Math.max(count - edges.length, 0), others.length);
+  const spread = Array.from(
+    { length: left },
+    (_, at) => others[Math.floor(((at + 0.5) * others.length) / left)]!,
+  );
+  return [...edges, ...spread].sort((a, b) => a - b);
 }
 
 /** Steps in which no run was killed: a step that writes nothing but the journal is met by its journal write. */
