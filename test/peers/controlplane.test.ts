@@ -26,6 +26,7 @@ import { settleFolders } from "#controlplane/layout.ts";
 import {
   defineKind,
   isFault,
+  modify,
   silentLogger,
   systemClock,
   type Kind,
@@ -208,10 +209,9 @@ describe("a control plane", () => {
       network: { devices: [{ networkName: "n", dhcp4: true }] },
     };
     const reached = { server: "vc.old", thumbprint: "AA" };
-    const edit = async (kind: Kind, change: object) => {
-      const have = (await store.get(kind, at))!;
-      return store.update(kind, { ...have, spec: { ...(have.spec as object), ...change } });
-    };
+    // CAPV's own controllers write beside us.
+    const edit = (kind: Kind, change: object) =>
+      modify(store, kind, at, (have) => ({ ...have, spec: { ...(have.spec as object), ...change } }));
     const cluster = { ...reached, identityRef: { kind: "Secret", name: "way" } };
     await store.create(vsphereClusters, { metadata: at, spec: cluster });
     await edit(vsphereClusters, { server: "vc.new", thumbprint: "BB" });
