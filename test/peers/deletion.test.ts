@@ -1,16 +1,19 @@
-// Clusters in trouble, on the real programs: the API of one is dead for ever, and it is deleted by what a person types; another is deleted
-// in the middle of its making. All ends with a census. The whole table of states is in jet/spa/deletion/deletion.test.ts.
+// Clusters in trouble, on the real programs: one loses its own objects and is revived from its mirror, then its API is dead for ever and
+// it is deleted by what a person types; another is deleted in the middle of its making. All ends with a census. The whole table of states
+// is in jet/spa/deletion/deletion.test.ts.
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { namespace } from "#proto";
+import { machine, moveKinds, namespace, spa } from "#proto";
 import { remove } from "../../cli/commands/get.ts";
+import { revive } from "../../cli/commands/pivot.ts";
 import { writeContext } from "../../cli/context.ts";
 import type { World } from "../../cli/world.ts";
 import { systemClock } from "#core";
 import { expectNothingLeft, takeCensus, type Census } from "../scenario/census.ts";
 import { until, untilState } from "../scenario/until.ts";
+import { removeKeys, type Machines } from "./machines/index.ts";
 import { openReal, type RealLife } from "./site/real-life.ts";
 
 const slowMs = 240_000;
@@ -44,6 +47,7 @@ describe("clusters in trouble on the real programs", { timeout: 2 * slowMs }, ()
     rmSync(folder, { recursive: true, force: true });
   }, slowMs);
 
+  const theSpa = async () => (await life.store.list(spa, { namespace: `cluster-${lost}` })).items[0];
   const vmsOf = async (name: string) =>
     (await life.census()).map((vm) => vm.name).filter((vm) => vm.startsWith(`${name}-`));
 
@@ -57,6 +61,42 @@ describe("clusters in trouble on the real programs", { timeout: 2 * slowMs }, ()
       async () => (await life.store.get(namespace, { name: `cluster-${half}` })) === undefined,
       slowMs,
     );
+  });
+
+  it("one that has lost its own objects gets them back from its mirror, and manages the same machines again", async () => {
+    const { endpoint } = await untilState(life.client, lost, "Running", slowMs);
+    const api = life.site.machines.api(endpoint!)!;
+    const { store } = life.site.machines.workloads().find((one) => one.endpoint.host === endpoint!.host)!;
+    const { mirrors } = life.site.gateway;
+    const copied = async () =>
+      (await mirrors.latest(lost))?.objects.filter((object) => object.kind === machine.kind).length;
+    await until("the mirror has both machines", async () => (await copied()) === 2, slowMs);
+    const machinesIn = async () =>
+      (await life.census())
+        .filter((vm) => vm.name.startsWith("lost-"))
+        .sort((a, b) => a.name.localeCompare(b.name));
+    const vms = await machinesIn();
+    await loseObjects(api, lost);
+
+    await revive(world, "lost", { context });
+    await until(
+      "it manages itself again",
+      async () => {
+        const { pivot, state } = (await theSpa())?.status ?? {};
+        return (
+          state === "Running" &&
+          pivot?.direction === "ToWorkload" &&
+          pivot.step === "Done" &&
+          pivot.epoch === 3
+        );
+      },
+      slowMs,
+    ).catch(async (error: Error) => {
+      throw new Error(`${error.message}; ${JSON.stringify((await theSpa())?.status)}`);
+    });
+    const machines = (await store.list(machine, { namespace: `cluster-${lost}` })).items;
+    expect(machines.map((one) => one.metadata.name).sort()).toEqual(vms.map((vm) => vm.name).sort());
+    expect(await machinesIn()).toEqual(vms);
   });
 
   it("one whose API is dead for ever is told of, and by force it goes by the ledger", async () => {
@@ -94,3 +134,13 @@ describe("clusters in trouble on the real programs", { timeout: 2 * slowMs }, ()
     expect(await etcd.count()).toBe(0);
   });
 });
+
+/** The cluster's API comes back from a backup of before its hand-over: with CRDs, managers and the credential, without Cluster API's objects. */
+async function loseObjects(api: NonNullable<ReturnType<Machines["api"]>>, uid: string): Promise<void> {
+  const { etcd, prefix } = api.settings;
+  await api.stop();
+  const groups = new Set(moveKinds.map(({ group }) => group).filter((group) => group !== ""));
+  for (const group of groups) await removeKeys(etcd, `${prefix}/${group}/`);
+  await removeKeys(etcd, `${prefix}/configmaps/cluster-${uid}/pcg-pivot`);
+  await api.start();
+}

@@ -36,7 +36,9 @@ export interface Machines extends MachineStandIn {
   /** Turn them while things run. */
   readonly knobs: Knobs;
   /** The API at an endpoint, to stop it and start it again while its machines and programs run on; undefined when there is none. */
-  api(endpoint: Endpoint): Pick<KubeWorkload, "start" | "stop" | "server" | "ask" | "line"> | undefined;
+  api(
+    endpoint: Endpoint,
+  ): Pick<KubeWorkload, "start" | "stop" | "server" | "ask" | "line" | "settings"> | undefined;
   /** The programs that run in the cluster at an endpoint. */
   pods(endpoint: Endpoint): readonly RunningPod[];
 }
