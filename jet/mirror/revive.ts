@@ -2,8 +2,8 @@
 // be done is decided in plan-revival.ts.
 //
 //   E1. The cluster gives its copy of the credential up, and is seen to hold nothing that a controller there would act on, before the
-//       gateway owns it (I1). A machine that is left there is not judged: a person is asked. The rest (a MachineSet that a manager wrote
-//       from memory while its API came back) goes.
+//       gateway owns it (I1). What a manager wrote there from memory while its API came back goes: a MachineSet, or a Machine of a name
+//       that the mirror has with another uid. Any other machine that is left is not judged: a person is asked.
 //   E2. The Cluster comes first, paused, and the rest as it was: owners by the uids that they have here, and the status that upstream
 //       writes only once. Nothing acts on it before Jet wakes it, with the credential, once the journal says whose it is.
 //   E3. What is there already and was not revived from a mirror is not touched: Conflict.
@@ -47,8 +47,12 @@ export interface Revived {
   readonly epoch: number;
 }
 
-/** E1. Busy where a machine is there; what else was the cluster's goes, the mirror has it. */
-export async function disarm(workload: ResourceStore, names: ClusterNames): Promise<void> {
+/** E1. Busy where a machine is there that the mirror knows nothing of; what else was the cluster's goes, the mirror has it. */
+export async function disarm(
+  workload: ResourceStore,
+  names: ClusterNames,
+  mirrored: Mirrored["objects"],
+): Promise<void> {
   const { namespace, identity, decision } = names;
   await modify(workload, configMap, { namespace, name: decision }, (record) =>
     decisionOf(record)?.state === "Active"
@@ -60,7 +64,7 @@ export async function disarm(workload: ResourceStore, names: ClusterNames): Prom
   if (held) await ensureForgotten(workload, secret, held);
   if (await workload.get(secret, key))
     throw new Fault("Busy", `Secret ${namespace}/${identity} is still in the cluster`);
-  const left = await machineLeft(workload, namespace);
+  const left = await machineLeft(workload, namespace, mirrored);
   if (left) throw new Fault("Busy", `${left} is in the cluster, and was not a moment ago`);
   for (const [kind, object] of await ruins(workload, names)) await ensureForgotten(workload, kind, object);
 }
@@ -82,17 +86,29 @@ export async function ruins(
 /** Kinds whose objects may stand for a VM that no mirror knows. */
 const machineKinds: readonly Kind[] = [machine, vsphereMachine, vsphereVM];
 
-/** One of them in the namespace: "Machine/c1-cp-x". */
+/** One of them in the namespace that was not written from memory: "Machine/c1-cp-x". */
 export async function machineLeft(
   workload: ResourceStore,
   namespace: string,
+  mirrored: Mirrored["objects"],
   signal?: AbortSignal,
 ): Promise<string | undefined> {
   for (const kind of machineKinds) {
-    const [left] = await served(workload, kind, namespace, signal);
+    const left = (await served(workload, kind, namespace, signal)).find(
+      (object) => !isFromMemory(object, mirrored),
+    );
     if (left) return `${kind.kind}/${left.metadata.name}`;
   }
   return undefined;
+}
+
+/**
+ * KubeadmControlPlane's controller applies its machines: one that is in its cache and not in the API is made anew by that, under its name.
+ * The uid tells it from one that was never lost. Pure.
+ */
+function isFromMemory({ kind, metadata: { name, uid } }: Resource, mirrored: Mirrored["objects"]): boolean {
+  const known = mirrored.find((object) => object.kind === kind && object.metadata.name === name);
+  return known !== undefined && known.metadata.uid !== uid;
 }
 
 export async function reviveFromMirror(

@@ -10,7 +10,7 @@ export async function revive({ deps, events }: Actor, seen: SpaSeen, signal: Abo
   const { names } = seen;
   const mirrored = await deps.mirrors?.latest(names.uid);
   if (!mirrored) throw new Fault("NotFound", `the mirror of cluster ${names.cluster} cannot be read`);
-  await disarm(workloadOf(seen), names);
+  await disarm(workloadOf(seen), names, mirrored.objects);
   const key = { namespace: names.namespace, name: seen.spa.metadata.name };
   const journal = spaJournal(store, key);
   const { objects, epoch } = await reviveFromMirror({ store, journal, clock }, mirrored, signal);
@@ -19,6 +19,12 @@ export async function revive({ deps, events }: Actor, seen: SpaSeen, signal: Abo
     reason: "Revived",
     message: `${objects} objects came back from the mirror of ${mirrored.takenAt}; the gateway manages the cluster until it is handed over again (epoch ${epoch})`,
   });
+}
+
+/** What was written in the cluster from memory after the gateway had taken it up. */
+export async function clearRuins({ deps }: Actor, seen: SpaSeen): Promise<void> {
+  const mirrored = await deps.mirrors?.latest(seen.names.uid);
+  await disarm(workloadOf(seen), seen.names, mirrored?.objects ?? []);
 }
 
 export async function hearRevive({ deps, events }: Actor, seen: SpaSeen, why?: string): Promise<void> {

@@ -14,7 +14,6 @@ import { enrolmentSecretName, words } from "#proto/render/names.ts";
 import { includes, overlay } from "#proto/render/shape.ts";
 import { ensureDeleted, ensureExists, ensureForgotten, ensureHolds, modify } from "../ensure.ts";
 import { recoverCluster } from "../mirror/recover.ts";
-import { disarm } from "../mirror/revive.ts";
 import { pullMirror } from "../mirror/pull.ts";
 import { agentObjects, writeAll, writeInstalled } from "../providers.ts";
 import { keptKubeconfigName, type SpaSeen } from "./seen.ts";
@@ -22,7 +21,7 @@ import type { JetDeps } from "../ports.ts";
 import type { SpaAction } from "./action.ts";
 import { type Actor, workloadOf, Waiting } from "./actor.ts";
 import { pivot, resumePivot, rollBack } from "./act-pivot.ts";
-import { hearRevive, revive } from "./act-revive.ts";
+import { clearRuins, hearRevive, revive } from "./act-revive.ts";
 import { wake, fence, forgetObjects, pause, destroy, sayDeleted } from "./act-delete.ts";
 
 export async function actSpa(
@@ -103,7 +102,7 @@ export async function actSpa(
     case "revive":
       return revive(actor, seen, signal);
     case "clear ruins":
-      return disarm(workloadOf(seen), names);
+      return clearRuins(actor, seen);
     case "hear revive":
       return hearRevive(actor, seen, action.why);
     case "wake":

@@ -71,7 +71,7 @@ export async function readWorkload(
           side === "workload"
             ? secretText(await store.get(secret, { ...here, name: names.kubeconfig }, limit), "value")
             : undefined,
-        ...(owns ? await lostIn(store, names, limit) : {}),
+        ...(owns ? await lostIn(deps, store, names, limit) : {}),
         ...(revived && (await ruins(store, names, limit)).length > 0 ? { ruins: true as const } : {}),
         childPools:
           side === "workload"
@@ -95,8 +95,9 @@ export async function readWorkload(
 }
 
 async function lostIn(
+  { mirrors }: Pick<JetDeps, "mirrors">,
   store: OwnedStore,
-  { namespace, cluster: name }: ClusterNames,
+  { uid, namespace, cluster: name }: ClusterNames,
   limit: AbortSignal,
 ): Promise<Pick<WorkloadSeen & { kind: "reachable" }, "lost">> {
   const clusters = await optional(store.list(cluster, { namespace }, limit));
@@ -104,7 +105,8 @@ async function lostIn(
   // A server that has the CRD and does not serve it has just started.
   if (!clusters && (await store.get(customResourceDefinition, { name: crd }, limit))) return {};
   if (clusters?.items.some(({ metadata }) => metadata.name === name)) return {};
-  const left = await machineLeft(store, namespace, limit);
+  const mirrored = await mirrors?.latest(uid);
+  const left = await machineLeft(store, namespace, mirrored?.objects ?? [], limit);
   return { lost: left === undefined ? {} : { left } };
 }
 

@@ -1,6 +1,14 @@
 // A cluster that has lost its own Cluster API objects, and what a person's word makes of it.
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { cluster, configMap, machine, machineSet, secret, vsphereMachineTemplate } from "#proto";
+import {
+  cluster,
+  configMap,
+  machine,
+  machineSet,
+  secret,
+  vsphereMachineTemplate,
+  type Machine,
+} from "#proto";
 import { getCondition } from "#core";
 import { askToRevive, loseObjects, memoryMirrors, mirrorOf } from "../mirror/testing.ts";
 import { commandOf } from "../pivot/command.ts";
@@ -22,6 +30,12 @@ afterEach(() => world.close());
 
 const healthy = async () => getCondition((await world.spa())?.status?.conditions, "Healthy");
 const isHeard = async () => commandOf((await world.spa())!) === undefined;
+/** As KubeadmControlPlane's controller does, which applies the machines that it remembers. */
+const applyFromMemory = ({ metadata: { name }, spec }: Machine) =>
+  world.workload.create(machine, {
+    metadata: { ...here, name, finalizers: ["machine.cluster.x-k8s.io"] },
+    spec,
+  });
 /** As a manager does whose memory is older than its API. */
 const writeFromMemory = (name: string) =>
   world.workload.create(machineSet, {
@@ -49,13 +63,16 @@ const refused = () =>
 describe("a cluster that has lost its objects", () => {
   it("is told of with what to do, and comes back by a person's word: the same VMs, handed over again", async () => {
     const vms = [...world.dc.vms.values()].map((vm) => `${vm.name} ${vm.biosUUID} ${vm.ipAddress}`).sort();
+    const [first, second] = (await world.workload.list(machine, here)).items as [Machine, Machine];
     await loseObjects(world.workload, "u1");
     await writeFromMemory("early");
+    await applyFromMemory(first);
     await world.until("is told", async () => (await healthy())?.reason === "ObjectsLost");
     expect((await healthy())?.message).toContain("pcg cluster revive c1");
     await askToRevive(world.gateway, "u1", "c1");
     await world.until("the gateway owns it", async () => (await world.spa())?.status?.pivot?.epoch === 2);
     await writeFromMemory("late");
+    await applyFromMemory(second);
     await world.until("is handed over again", async () => {
       const status = (await world.spa())?.status;
       return status?.state === "Running" && status.pivot?.epoch === 3 && status.pivot.step === "Done";
