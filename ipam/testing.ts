@@ -1,6 +1,7 @@
 // For tests of this folder: the ipam controllers on a memory store.
 import type { Draft, Resource, ResourceStore } from "#core";
-import { stage, type StageDeps } from "#core/controller/testing.ts";
+import { onTestFinished } from "vitest";
+import { recordingLogger, stage, type StageDeps } from "#core/controller/testing.ts";
 import {
   inClusterIPPool,
   ipamGroup,
@@ -13,6 +14,38 @@ import { ipamControllers } from "./index.ts";
 
 export function ipamStage(given: Partial<StageDeps> = {}) {
   return stage((deps) => ipamControllers(deps), given);
+}
+
+/** The controllers on a memory store, one moment after another, and what a user does there; ends with the test. */
+export async function staged() {
+  const log = recordingLogger();
+  const made = await ipamStage({ log });
+  onTestFinished(made.stop);
+  const pool = async (name = "nodes") => {
+    const found = await made.store.get(inClusterIPPool, { namespace: "c", name });
+    if (!found) throw new Error(`no pool ${name}`);
+    return found;
+  };
+  const counters = async () => {
+    const { total, used, free, outOfRange } = (await pool()).status?.ipAddresses ?? {};
+    return [total, used, free, outOfRange];
+  };
+  /** Changes the pool as a user would. */
+  const edit = async (change: (pool: InClusterIPPool) => InClusterIPPool) => {
+    await made.store.update(inClusterIPPool, change(await pool()));
+    await made.quiet();
+  };
+  const claims = async (...names: string[]) => {
+    for (const name of names) {
+      await made.store.create(ipAddressClaim, claimDraft(name));
+      await made.quiet();
+    }
+  };
+  const remove = async (name: string) => {
+    await made.store.delete(ipAddressClaim, { namespace: "c", name });
+    await made.quiet();
+  };
+  return { ...made, log, pool, counters, edit, claims, remove };
 }
 
 export function poolDraft(

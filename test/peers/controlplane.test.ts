@@ -36,17 +36,10 @@ import {
 import { kubeStore } from "#core/store/kube-store.ts";
 import { KubeClient } from "#core/store/kube/client.ts";
 import { connectionFrom } from "#core/store/kube/connection.ts";
+import { configMap, secret } from "#proto";
 import { bundleCopy, peerBundle } from "./harness/bundle.ts";
 import { crdKind } from "./harness/crds.ts";
 
-const configMaps = defineKind({
-  group: "",
-  version: "v1",
-  kind: "ConfigMap",
-  plural: "configmaps",
-  hasStatus: false,
-});
-const secrets = defineKind({ group: "", version: "v1", kind: "Secret", plural: "secrets", hasStatus: false });
 const webhookConfigurations = defineKind({
   group: "admissionregistration.k8s.io",
   version: "v1",
@@ -371,7 +364,7 @@ describe("a supervisor that is killed", () => {
     const first = await supervise(dataDir);
     const store = await kubeStore(first.kubeconfig, { clock: systemClock });
     const kept = { metadata: { namespace: "default", name: "kept" }, data: { answer: "42" } };
-    await store.create(configMaps, kept as never);
+    await store.create(configMap, kept as never);
     await store.close();
 
     first.child.kill("SIGKILL");
@@ -382,7 +375,7 @@ describe("a supervisor that is killed", () => {
     const second = await supervise(dataDir);
     expect(second.server).toBe(first.server);
     const again = await kubeStore(first.kubeconfig, { clock: systemClock }); // the old one is good still
-    expect(await again.get(configMaps, kept.metadata)).toMatchObject({ data: { answer: "42" } });
+    expect(await again.get(configMap, kept.metadata)).toMatchObject({ data: { answer: "42" } });
     await again.close();
 
     const ended = new Promise((resolve) => second.child.once("exit", resolve));
@@ -400,7 +393,7 @@ describe("etcd's file", () => {
     const store = await kubeStore(controlPlane.kubeconfig, { clock: systemClock });
     try {
       const large = (name: string) =>
-        store.create(configMaps, {
+        store.create(configMap, {
           metadata: { namespace: "default", name },
           data: { text: "x".repeat(700_000) },
         } as never);
@@ -416,8 +409,8 @@ describe("etcd's file", () => {
       expect(status.message).toMatch(/has reached its quota and takes no writes: delete what is not needed/);
       expect(status.restarts).toBe(0);
 
-      for (const { metadata } of (await store.list(configMaps, { namespace: "default" })).items) {
-        if (metadata.name.startsWith("large-")) await store.delete(configMaps, metadata);
+      for (const { metadata } of (await store.list(configMap, { namespace: "default" })).items) {
+        if (metadata.name.startsWith("large-")) await store.delete(configMap, metadata);
       }
       const etcd = etcdAt(join(dataDir, "run/etcd-http.sock"));
       await relieve(etcd, silentLogger, never);
@@ -507,8 +500,8 @@ describe("a lost disk", () => {
     dataDir = join(dir, "lost");
     await withControlPlane(async (store, controlPlane) => {
       kubeconfig = controlPlane.kubeconfig;
-      await store.create(configMaps, { metadata: key, data: { answer: "42" } } as never);
-      await store.create(secrets, {
+      await store.create(configMap, { metadata: key, data: { answer: "42" } } as never);
+      await store.create(secret, {
         metadata: key,
         stringData: { password: "correct horse" },
       } as never);
@@ -518,8 +511,8 @@ describe("a lost disk", () => {
       const text = readFileSync(taken.path);
       expect(text.includes("answer"), "an object of the snapshot").toBe(true);
       expect(text.includes(Buffer.from("correct horse")), "a secret in the clear").toBe(false);
-      await store.create(configMaps, { metadata: { ...key, name: "later" } });
-      seen = (await store.list(configMaps, { namespace: "default" })).revision;
+      await store.create(configMap, { metadata: { ...key, name: "later" } });
+      seen = (await store.list(configMap, { namespace: "default" })).revision;
     });
   });
 
@@ -535,11 +528,11 @@ describe("a lost disk", () => {
     await restoreControlPlane({ dataDir, bundle }, deps, never);
     await withControlPlane(async (store, controlPlane) => {
       expect(controlPlane.kubeconfig).toBe(kubeconfig);
-      expect(await store.get(configMaps, key)).toMatchObject({ data: { answer: "42" } });
-      expect(await store.get(secrets, key)).toMatchObject({
+      expect(await store.get(configMap, key)).toMatchObject({ data: { answer: "42" } });
+      expect(await store.get(secret, key)).toMatchObject({
         data: { password: Buffer.from("correct horse").toString("base64") },
       });
-      expect(await store.get(configMaps, { ...key, name: "later" })).toBeUndefined();
+      expect(await store.get(configMap, { ...key, name: "later" })).toBeUndefined();
       expect((await store.list(crdKind)).items).toHaveLength(crdCount);
     });
   });
@@ -547,7 +540,7 @@ describe("a lost disk", () => {
   it("whoever watched before is told to list again", async () => {
     await withControlPlane(async (store) => {
       const stop = new AbortController();
-      const watch = store.watch(configMaps, { after: seen, namespace: "default" }, stop.signal);
+      const watch = store.watch(configMap, { after: seen, namespace: "default" }, stop.signal);
       const first = watch[Symbol.asyncIterator]().next();
       await expect(first).rejects.toMatchObject({ code: "Gone" });
       stop.abort();

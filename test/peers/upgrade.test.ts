@@ -30,6 +30,7 @@ import { modify } from "#core/store/helpers.ts";
 import { kubeStore } from "#core/store/kube-store.ts";
 import { KubeClient } from "#core/store/kube/client.ts";
 import { connectionFrom } from "#core/store/kube/connection.ts";
+import { configMap } from "#proto";
 import { older, olderCrds, peerBundle } from "./harness/bundle.ts";
 import { crdKind } from "./harness/crds.ts";
 
@@ -45,13 +46,6 @@ const controlPlanes = kind("controlplane.", "KubeadmControlPlane");
 const configTemplates = kind("bootstrap.", "KubeadmConfigTemplate");
 const vsphereClusters = kind("infrastructure.", "VSphereCluster");
 const machineTemplates = kind("infrastructure.", "VSphereMachineTemplate");
-const configMaps = defineKind({
-  group: "",
-  version: "v1",
-  kind: "ConfigMap",
-  plural: "configmaps",
-  hasStatus: false,
-});
 
 const ref = (prefix: string, refKind: string, name: string) => ({
   apiVersion: `${group(prefix)}/v1beta1`,
@@ -211,7 +205,7 @@ async function makeOldWorld(store: OwnedStore, kubeconfig: string): Promise<void
   for (const { of, spec } of world)
     await store.create(of("v1beta1"), { metadata: at("old"), spec } as Draft<Resource>);
   const metadata = { namespace: "kube-system", name: "pcg-controlplane" };
-  await store.create(configMaps, { metadata, data: record(was) } as unknown as Draft<Resource>);
+  await store.create(configMap, { metadata, data: record(was) });
 }
 
 describe("a bundle on what an older one left behind", { timeout: 240_000 }, () => {
@@ -301,7 +295,7 @@ describe("a bundle on what an older one left behind", { timeout: 240_000 }, () =
   it("a bundle that is older than what is installed is refused before it writes anything", async () => {
     const metadata = { namespace: "kube-system", name: "pcg-controlplane" };
     const newer = { ...versionsOf(bundle), capi: "1.99.0" };
-    await modify(store, configMaps, metadata, (have) => ({ ...have, data: record(newer) }) as Resource);
+    await modify(store, configMap, metadata, (have) => ({ ...have, data: record(newer) }));
     await store.close();
     await controlPlane?.close();
     controlPlane = undefined;
