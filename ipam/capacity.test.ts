@@ -9,7 +9,7 @@ import {
   type IPAddress,
   type PoolSpec,
 } from "#proto";
-import { poolRoom, roomOf } from "./capacity.ts";
+import { roomOf } from "./capacity.ts";
 import { openRoom, setAside } from "./set-aside.ts";
 import { poolTerms } from "./terms.ts";
 import { claimDraft, poolDraft } from "./testing.ts";
@@ -74,17 +74,24 @@ describe("room for a cluster", () => {
     const store = memoryStore({ clock: systemClock });
     stores.push(store);
     const ref = { kind: "InClusterIPPool", namespace: "c", name: "nodes" } as const;
-    expect(await poolRoom(store, ref)).toEqual({ kind: "missing" });
+    expect(await openRoom(store, ref)).toEqual({ kind: "missing" });
     await store.create(inClusterIPPool, poolDraft());
     const { spec } = address("10.0.0.11");
     await store.create(ipAddress, { metadata: { namespace: "c", name: "a" }, spec });
     await store.create(ipAddress, { metadata: { namespace: "elsewhere", name: "a" }, spec });
-    expect(await poolRoom(store, ref)).toEqual({ kind: "room", total: 3, used: 1, free: 2, outOfRange: 0 });
+    expect(await openRoom(store, ref)).toEqual({
+      kind: "room",
+      total: 3,
+      used: 1,
+      free: 2,
+      outOfRange: 0,
+      kept: 0,
+    });
     await store.create(globalInClusterIPPool, {
       metadata: { name: "shared" },
       spec: { addresses: ["x"], prefix: 24 },
     });
-    expect(await poolRoom(store, { kind: "GlobalInClusterIPPool", name: "shared" })).toMatchObject({
+    expect(await openRoom(store, { kind: "GlobalInClusterIPPool", name: "shared" })).toMatchObject({
       kind: "wrong",
     });
   });

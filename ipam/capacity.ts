@@ -1,9 +1,8 @@
 // How much room a pool has.
-import { Fault, maxInt64, type Problem, type ResourceStore } from "#core";
+import { Fault, maxInt64 } from "#core";
 import type { IPAddress } from "#proto";
-import { addressesOf } from "./in-use.ts";
 import { includes, sizeOf } from "./allocator/index.ts";
-import { poolTerms, type Terms } from "./terms.ts";
+import type { Terms } from "./terms.ts";
 import { poolKinds, type PoolPlace } from "./words.ts";
 
 /** Counters as in a pool's status. Numbers are exact up to 2^53 - 1 and stay there beyond. */
@@ -50,25 +49,6 @@ export interface PoolReference {
   readonly name: string;
   /** For kinds that have one; "default" unless told. */
   readonly namespace?: string;
-}
-
-export type PoolRoom =
-  | ({ readonly kind: "room" } & Room)
-  | { readonly kind: "missing" }
-  | { readonly kind: "wrong"; readonly problems: readonly Problem[] };
-
-/** The room of a pool now, counted afresh (not read from its status, which may lag). */
-export async function poolRoom(
-  store: ResourceStore,
-  ref: PoolReference,
-  signal?: AbortSignal,
-): Promise<PoolRoom> {
-  const place = referencePlace(ref);
-  const pool = await store.get(place.kind, place.key, signal);
-  if (!pool) return { kind: "missing" };
-  const terms = poolTerms(pool);
-  if (terms.kind === "wrong") return terms;
-  return { kind: "room", ...roomOf(terms, await addressesOf(store, place, signal)) };
 }
 
 /** Where a pool is; Invalid for a kind that is not served here. Pure. */

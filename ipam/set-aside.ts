@@ -1,36 +1,37 @@
 // Room that is kept: for clusters by name (what an autoscaler may grow to), for claims by name, for nobody while a range is drained.
 // What is kept is free, and yet not to be had by whoever comes anew.
-import { keyText, modify, type Key, type ResourceStore } from "#core";
+import { keyText, modify, type Key, type Problem, type ResourceStore } from "#core";
 import { clusterNameLabel, type IPAddress } from "#proto";
 import { includes, subtract } from "./allocator/index.ts";
-import { poolRoom, referencePlace, roomOf, type PoolReference, type PoolRoom } from "./capacity.ts";
+import { referencePlace, roomOf, type PoolReference, type Room } from "./capacity.ts";
 import { addressesOf } from "./in-use.ts";
 import { poolPolicy, setAsideAnnotation, withSetAside, type Policy } from "./policy.ts";
 import { poolTerms, type Terms } from "./terms.ts";
 
 export type OpenRoom =
-  | Exclude<PoolRoom, { kind: "room" }>
-  /** `kept`: so many more are free, but not for newcomers. */
-  | (Extract<PoolRoom, { kind: "room" }> & { readonly kept: number });
+  /** `free` is what newcomers may take; `kept`: so many more are free, but not for them. */
+  | ({ readonly kind: "room"; readonly kept: number } & Room)
+  | { readonly kind: "missing" }
+  | { readonly kind: "wrong"; readonly problems: readonly Problem[] };
 
-/** What claims of a new cluster may take from a pool. Counts afresh. */
+/** What claims of a new cluster may take from a pool now, counted afresh (not read from its status, which may lag). */
 export async function openRoom(
   store: ResourceStore,
   ref: PoolReference,
   signal?: AbortSignal,
 ): Promise<OpenRoom> {
-  const room = await poolRoom(store, ref, signal);
-  if (room.kind !== "room") return room;
   const place = referencePlace(ref);
   const pool = await store.get(place.kind, place.key, signal);
-  const terms = pool && poolTerms(pool);
-  if (terms?.kind !== "terms") return { ...room, kept: 0 };
-  const { policy } = poolPolicy(pool!, terms);
+  if (!pool) return { kind: "missing" };
+  const terms = poolTerms(pool);
+  if (terms.kind === "wrong") return terms;
+  const { policy } = poolPolicy(pool, terms);
   const inUse = await addressesOf(store, place, signal);
+  const room = roomOf(terms, inUse);
   const lasting = { ...terms, universe: subtract(terms.universe, policy.draining) };
   const open = roomOf(lasting, inUse).free - keptOf(policy, lasting, inUse);
   const free = Math.max(0, Math.min(open, quotaLeft(policy, ref, inUse)));
-  return { ...room, free, kept: room.free - free };
+  return { kind: "room", ...room, free, kept: room.free - free };
 }
 
 /** Free values that are promised to a claim, or set aside for a cluster. Pure. */
