@@ -5,7 +5,7 @@ import { depth, lookAgainMs, LookAhead, restMs, wantsProbe } from "../conflicts/
 import type { Prober } from "../conflicts/probe.ts";
 import type { Metal3Deps } from "./index.ts";
 import { flavours, observe, poolKeyOf, type Flavour } from "./observe.ts";
-import { nextOf } from "./plan.ts";
+import { nextOf } from "./free.ts";
 import { poolText } from "./words.ts";
 
 export function metal3AheadController(deps: Metal3Deps & { readonly prober: Prober }): Controller {

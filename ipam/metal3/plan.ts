@@ -7,14 +7,14 @@
 //   P4. A claim that others still hold (a foreign finalizer) keeps its address, as with Metal3.
 //   P5. An address goes once: to the claim that holds its reservation, else to the first that may have it.
 import { hasFinalizer, isDeleting, isOwnedBy, ownerOf, type Plan } from "#core";
-import { clusterNameLabel, type IPAddressClaim, type Metal3IPClaim, type Metal3IPPool } from "#proto";
+import { clusterNameLabel, type IPAddressClaim, type Metal3IPClaim } from "#proto";
 import { formatAddress, parseAddress, type Address } from "../address.ts";
 import { isPaused } from "../claim/observe.ts";
-import { FreeIndex, includes, randomBelow } from "../allocator/index.ts";
 import { digitsOf } from "../reservation.ts";
+import { both, freeOf, rangesOf, type FreePick } from "./free.ts";
 import { flavours, type Metal3Seen, type SeenAddress, type SeenClaim } from "./observe.ts";
-import { isAllocatable, metal3Ranges, rangeOf, type Metal3Range, type Metal3Ranges } from "./ranges.ts";
-import { poolFinalizer, poolText, provider, providerLabel, reservedAnnotation } from "./words.ts";
+import { isAllocatable, rangeOf, type Metal3Range, type Metal3Ranges } from "./ranges.ts";
+import { poolFinalizer, poolText, provider, providerLabel } from "./words.ts";
 
 /** An address for a claim, with what comes with it. */
 export interface Grant {
@@ -261,87 +261,8 @@ class Round {
   }
 }
 
-function rangesOf(pool: Metal3IPPool): Metal3Ranges {
-  return metal3Ranges(pool.spec, pool.metadata.annotations?.[reservedAnnotation] === "true");
-}
-
-function freeOf(
-  { pool, addresses, reservations, avoided, seed }: Metal3Seen,
-  ranges: Metal3Ranges,
-): FreePick | undefined {
-  if (ranges.kind !== "ranges") return undefined;
-  const taken = [
-    ...addresses.flatMap(({ address }) => (address ? [address] : [])),
-    ...reservations.flatMap(({ digits }) => both(digits)),
-    ...avoided.map(({ address }) => address),
-  ];
-  return new FreePick(ranges.ranges, taken, pool?.spec.allocationStrategy === "random" ? seed : undefined);
-}
-
-/** The addresses that claims would get next, in order. Pure. */
-export function nextOf(seen: Metal3Seen, count: number): Address[] {
-  const free = seen.pool && freeOf(seen, rangesOf(seen.pool));
-  const next: Address[] = [];
-  for (let address = free?.take(); address && next.length < count; address = free?.take()) next.push(address);
-  return next;
-}
-
 /** A reservation lives for a moment; one this old was probably left behind. Removing one too early would be harmless. */
 const staleAfterMs = 60_000;
-
-/** What is left of a pool's entries, in their order. */
-class FreePick {
-  readonly #parts: readonly { readonly range: Metal3Range; readonly free: FreeIndex }[];
-  readonly #random: (() => number) | undefined;
-
-  constructor(ranges: readonly Metal3Range[], taken: readonly Address[], seed: number | undefined) {
-    this.#random = seed === undefined ? undefined : chanceFrom(seed);
-    this.#parts = ranges.map((range) => {
-      const free = new FreeIndex(range.allocatable);
-      for (const { family, value } of taken) if (family === range.family) free.reserve(value);
-      return { range, free };
-    });
-  }
-
-  take(): Address | undefined {
-    const total = this.#parts.reduce((sum, { free }) => sum + free.free, 0n);
-    if (total === 0n) return undefined;
-    let at = this.#random ? randomBelow(total, this.#random) : 0n;
-    for (const { range, free } of this.#parts) {
-      const value = free.nth(at);
-      if (value !== undefined) return this.#taken({ family: range.family, value });
-      at -= free.free;
-    }
-    return undefined;
-  }
-
-  /** False where it is no longer free. An address that only its claim may have counts as free. */
-  reserve(address: Address): boolean {
-    const parts = this.#parts.filter(
-      ({ range }) => range.family === address.family && includes(range.allocatable, address.value),
-    );
-    if (parts.length === 0) return true;
-    return this.#taken(address, parts) !== undefined;
-  }
-
-  #taken(address: Address, parts = this.#parts): Address | undefined {
-    let got = false;
-    for (const { range, free } of parts)
-      if (range.family === address.family && free.reserve(address.value)) got = true;
-    return got ? address : undefined;
-  }
-}
-
-/** Numbers in [0, 1) that follow from the seed alone, so that the plan is pure (mulberry32). */
-function chanceFrom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let x = Math.imul(state ^ (state >>> 15), state | 1);
-    x ^= x + Math.imul(x ^ (x >>> 7), x | 61);
-    return ((x ^ (x >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 function failed(message: string): { reason: WaitReason; message: string } {
   return { reason: "AllocationFailed", message };
@@ -349,17 +270,6 @@ function failed(message: string): { reason: WaitReason; message: string } {
 
 function claimText(flavour: string, name: string): string {
   return `${flavour} ${name}`;
-}
-
-/** The address of a reservation: its digits do not tell the family. */
-function both(digits: string): Address[] {
-  const value = BigInt(`0x${digits}`);
-  return value < 1n << 32n
-    ? [
-        { family: 4, value },
-        { family: 6, value },
-      ]
-    : [{ family: 6, value }];
 }
 
 /** Whether the claim's status says this already. Pure. */
