@@ -122,6 +122,7 @@ export class KubeClient {
         ...(token ? { authorization: `Bearer ${token}` } : {}),
       },
       ...(wanted.body === undefined ? {} : { body: toJson(wanted.body) }),
+      reset: false, // undici else hangs up after a DELETE with a body, which an API server reads
       headersTimeout: 0, // the clock's affair, below
       bodyTimeout: 0,
     });

@@ -15,10 +15,20 @@ afterEach(async () => {
   for (const close of closers.splice(0).reverse()) await close();
 });
 
-async function server(handle: Handle): Promise<{ store: OwnedStore; clock: FakeClock; asked: string[] }> {
+interface Served {
+  readonly store: OwnedStore;
+  readonly clock: FakeClock;
+  readonly asked: string[];
+  /** The connections on which something was asked. */
+  readonly lines: ReadonlySet<unknown>;
+}
+
+async function server(handle: Handle): Promise<Served> {
   const asked: string[] = [];
+  const lines = new Set<unknown>();
   const http = createServer((request, response) => {
     asked.push(`${request.method} ${request.url}`);
+    lines.add(request.socket);
     handle(request, response, asked.length);
   });
   await new Promise<void>((resolve) => http.listen(0, "127.0.0.1", resolve));
@@ -33,7 +43,7 @@ async function server(handle: Handle): Promise<{ store: OwnedStore; clock: FakeC
     await new Promise((resolve) => http.close(resolve));
   });
   closers.push(() => store.close());
-  return { store, clock, asked };
+  return { store, clock, asked, lines };
 }
 
 function answer(response: ServerResponse, status: number, body: unknown, headers = {}): void {
@@ -106,6 +116,12 @@ describe("answers", () => {
       code: "NotFound",
       message: expect.stringMatching(/is its CRD installed/) as string,
     });
+  });
+
+  test("many objects are deleted over one connection", async () => {
+    const { store, lines } = await server((_, response) => answer(response, 200, { kind: "Status" }));
+    for (let each = 0; each < 20; each++) await store.delete(widgets, key);
+    expect(lines.size).toBeLessThanOrEqual(2);
   });
 
   test("a server that accepts and says nothing is TimedOut", async () => {
