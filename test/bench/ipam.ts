@@ -1,6 +1,6 @@
 // Addresses: the allocator, the ledger on SQLite, claims on a real kube-apiserver, each beside the algorithms of the controllers it
 // stands in for. `npm run bench -- ipam [PART...] [claims=10000] [addresses=65533] [kills=200]`: all parts unless told.
-type Figure = Record<string, unknown>;
+import type { Figure } from "./figure/limits.ts";
 
 export async function* run(args: readonly string[] = []): AsyncGenerator<Figure> {
   const named = args.filter((arg) => !arg.includes("="));

@@ -7,8 +7,7 @@ import type { Kube } from "../../peers/harness/kube.ts";
 import { Process } from "./process.ts";
 import { claimOf, makeClaims, namesOf, onSite, place } from "./site.ts";
 import { difference, writes } from "./writes.ts";
-
-type Figure = Record<string, unknown>;
+import type { Figure } from "../figure/limits.ts";
 
 const first = 0x0a000002n;
 
@@ -42,6 +41,7 @@ export function run(count: number): AsyncGenerator<Figure> {
       quietMs: quiet.quietMs,
       heapMiB: Math.max(heapMiB, quiet.heapMiB),
       writes: difference(await writes(kube), before),
+      must: { answeredMs: { most: 10_000 }, heapMiB: { most: 300 } },
     };
     await child.kill();
   });

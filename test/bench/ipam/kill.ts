@@ -7,8 +7,7 @@ import { sqliteStore, systemClock } from "#core";
 import { inClusterIPPool, namespace } from "#proto";
 import { Process } from "./process.ts";
 import { namesOf, onSite, place, pool } from "./site.ts";
-
-type Figure = Record<string, unknown>;
+import type { Figure } from "../figure/limits.ts";
 
 export async function* run(kills: number, claims: number, on: string): AsyncGenerator<Figure> {
   if (on !== "kubernetes") yield* onSqlite(kills, claims);
@@ -61,6 +60,7 @@ async function* phases(
         kills: rounds,
         ...(await comesRight(last, what === "make" ? claims : 0)),
         ms: Date.now() - began,
+        must: { isRight: { is: true } },
       };
     } finally {
       await last.kill();

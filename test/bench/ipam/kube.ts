@@ -4,10 +4,9 @@ import { kubeStore } from "#core/store/kube-store.ts";
 import { ipamControllers } from "#ipam";
 import { ipAddress, ipAddressClaim } from "#proto";
 import type { Kube } from "../../peers/harness/kube.ts";
-import { dropClaims, makeClaims, namesOf, onSite, place } from "./site.ts";
-import { difference, perClaim, writes } from "./writes.ts";
-
-type Figure = Record<string, unknown>;
+import { dropClaims, makeClaims, namesOf, onSite, place, settled } from "./site.ts";
+import { difference, perClaim, sum, writes } from "./writes.ts";
+import type { Figure } from "../figure/limits.ts";
 
 export function run(count: number): AsyncGenerator<Figure> {
   return onSite(async function* ({ kube, client }) {
@@ -53,16 +52,19 @@ async function* bind(kube: Kube, client: OwnedStore, count: number): AsyncGenera
     claims: count,
     createdMs: created,
     boundMs,
-    writesPerClaim: perClaim(after, before, count, count),
-    writes: difference(after, before),
+    ...perClaim(after, before, count),
     cpuMs: Math.round((user + system) / 1000),
+    must: { boundMs: { most: 60_000 }, writesPerClaim: { most: 3 } },
   };
   const texts = (await client.list(ipAddress, { namespace: place })).items.map(({ spec }) => spec.address);
-  yield { figure: "addresses given twice", claims: count, value: texts.length - new Set(texts).size };
+  const givenTwice = texts.length - new Set(texts).size;
+  yield { figure: "addresses given twice", claims: count, givenTwice, must: { givenTwice: { is: 0 } } };
 
+  await settled(client, count, 60_000); // the pool's counters follow
   const idleBefore = await writes(kube);
   await new Promise((resolve) => setTimeout(resolve, 3_000));
-  yield { figure: "writes while idle", claims: count, writes: difference(await writes(kube), idleBefore) };
+  const idle = sum(difference(await writes(kube), idleBefore));
+  yield { figure: "writes while idle", claims: count, writes: idle, must: { writes: { is: 0 } } };
 }
 
 /** A start looks at every object, as a resync does. */
@@ -77,8 +79,9 @@ async function* again(kube: Kube, count: number) {
     figure: "everything looked at again",
     claims: count,
     ms: Date.now() - started,
-    rounds: next.running.health().reduce((sum, { rounds }) => sum + rounds, 0),
-    writes: difference(await writes(kube), before),
+    rounds: next.running.health().reduce((total, { rounds }) => total + rounds, 0),
+    writes: sum(difference(await writes(kube), before)),
+    must: { writes: { is: 0 } },
   };
   return next;
 }
@@ -100,8 +103,8 @@ async function* release(kube: Kube, client: OwnedStore, count: number): AsyncGen
     claims: count,
     deletedMs: deleted,
     releasedMs: Date.now() - started,
-    writesPerClaim: perClaim(after, before, count, count),
-    writes: difference(after, before),
+    ...perClaim(after, before, count),
+    must: { releasedMs: { most: 60_000 }, writesPerClaim: { most: 3 } },
   };
 }
 

@@ -1,9 +1,8 @@
 // Two processes at once without a lead: nothing keeps them apart but reservations.
 import { dropClaims, makeClaims, namesOf, onSite, settled } from "./site.ts";
 import { Process } from "./process.ts";
-import { difference, perClaim, writes } from "./writes.ts";
-
-type Figure = Record<string, unknown>;
+import { perClaim, writes } from "./writes.ts";
+import type { Figure } from "../figure/limits.ts";
 
 export function run(count: number): AsyncGenerator<Figure> {
   return onSite(async function* ({ kube, client }) {
@@ -20,8 +19,8 @@ export function run(count: number): AsyncGenerator<Figure> {
         addresses,
         givenTwice: addresses - distinct,
         ms: Date.now() - started,
-        writesPerClaim: perClaim(await writes(kube), before, count, count),
-        writes: difference(await writes(kube), before),
+        ...perClaim(await writes(kube), before, count),
+        must: { isSettled: { is: true }, givenTwice: { is: 0 } },
       };
       const releasing = Date.now();
       await dropClaims(client, namesOf(count));
@@ -29,6 +28,7 @@ export function run(count: number): AsyncGenerator<Figure> {
         figure: "two at once, released",
         ...(await settled(client, 0, 1_200_000)),
         ms: Date.now() - releasing,
+        must: { isSettled: { is: true } },
       };
     } finally {
       for (const each of both) await each.kill();

@@ -24,15 +24,20 @@ export function difference(after: Map<string, number>, before: Map<string, numbe
   return Object.fromEntries(entries.filter(([, n]) => n !== 0));
 }
 
-/** Beside the creation, or the deletion, of the claim itself. */
-export function perClaim(
-  after: Map<string, number>,
-  before: Map<string, number>,
-  count: number,
-  own: number,
-): number {
-  const all = Object.values(difference(after, before)).reduce((sum, n) => sum + n, 0);
-  return Math.round(((all - own) / count) * 1000) / 1000;
+/** Writes for `count` claims that were created, or deleted, which is not counted; nor is what the pool is told of itself. */
+export function perClaim(after: Map<string, number>, before: Map<string, number>, count: number) {
+  const all = difference(after, before);
+  const isPools = (name: string) => / (inclusterip|globalinclusterip)/.test(name);
+  const ofPools = sum(Object.fromEntries(Object.entries(all).filter(([name]) => isPools(name))));
+  return {
+    writesPerClaim: Math.round(((sum(all) - ofPools - count) / count) * 1000) / 1000,
+    writesOfPool: ofPools,
+    writes: all,
+  };
+}
+
+export function sum(writes: Readonly<Record<string, number>>): number {
+  return Object.values(writes).reduce((total, n) => total + n, 0);
 }
 
 function ask(kube: Kube, path: string): Promise<string> {
