@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -90,6 +90,16 @@ describe("pcg ip", () => {
   afterEach(async () => {
     for (const abort of stop.splice(0)) abort.abort();
     for (const close of closers.splice(0)) await close();
+  });
+
+  it("says what to do where nothing answers", async () => {
+    const kubeconfig = written("away", readFileSync(options.kubeconfig, "utf8").replace(/:\d+"/, ':1"'));
+    await expect(ipPools(world, { ...options, kubeconfig })).rejects.toMatchObject({
+      code: "Unavailable",
+      message: expect.stringMatching(
+        /listing .* at http:\/\/127\.0\.0\.1:1: .*ECONNREFUSED.*; does the server that .*away names run/,
+      ) as string,
+    });
   });
 
   const claim = (name: string) =>

@@ -1,6 +1,6 @@
 // pcg ip: pools, claims, and why a claim has its address or not. Reads the gateway (or any cluster, by --kubeconfig).
 import { readFile } from "node:fs/promises";
-import { Fault, keyText, type OwnedStore, type ResourceStore } from "#core";
+import { Fault, isFault, keyText, type OwnedStore, type ResourceStore } from "#core";
 import { nearest } from "#core/options/index.ts";
 import { kubeStore } from "#core/store/kube-store.ts";
 import { humanDuration } from "#core/time/human-duration.ts";
@@ -41,9 +41,21 @@ export async function withStore<T>(
     : openCluster(world, kubeconfig));
   try {
     return await work(store);
+  } catch (error) {
+    throw unreached(error, kubeconfig);
   } finally {
     await store.close();
   }
+}
+
+/** What to do where the API does not answer; anything else stays. Pure. */
+export function unreached(error: unknown, kubeconfig: string | undefined): unknown {
+  if (!isFault(error, "Unavailable", "TimedOut")) return error;
+  const advice =
+    kubeconfig === undefined
+      ? "is the gateway started? pcg doctor tells what is wrong; for another cluster give --kubeconfig"
+      : `does the server that ${kubeconfig} names run, and is it reachable from here?`;
+  return new Fault(error.code, `${error.message}; ${advice}`, { cause: error });
 }
 
 export async function openCluster(world: World, path: string, flag = "--kubeconfig"): Promise<OwnedStore> {
