@@ -7,18 +7,19 @@ import { openBundle, startControlPlane } from "#controlplane";
 import { silentLogger, systemClock } from "#core";
 import { peerBundle } from "../peers/harness/bundle.ts";
 import { provisioning } from "./controlplane/provisioning.ts";
+import type { Figure } from "./figure/limits.ts";
 
 const targetMs = 15_000;
 const targetMiB = 1024;
 
 /** `settle`: seconds to wait before memory is read; 10 unless told. `only`: "provisioning" leaves the starts out. */
-export async function* run([settle = "10", only]: readonly string[]): AsyncIterable<Record<string, unknown>> {
+export async function* run([settle = "10", only]: readonly string[]): AsyncIterable<Figure> {
   const settleMs = Number(settle) * 1000;
   if (only !== "provisioning") yield* starts(settleMs);
   yield* provisioning(targetMiB, settleMs);
 }
 
-async function* starts(settleMs: number): AsyncIterable<Record<string, unknown>> {
+async function* starts(settleMs: number): AsyncIterable<Figure> {
   const folder = await peerBundle((line) => console.error(line));
   const dir = mkdtempSync(join(tmpdir(), "pcg-bench-"));
   const memory = join(dir, "digests.json");
@@ -35,8 +36,7 @@ async function* starts(settleMs: number): AsyncIterable<Record<string, unknown>>
         figure: `controlplane: ${what}, to all ready`,
         ms: Math.round(ready - began),
         bundleMs: Math.round(opened - began),
-        target: targetMs,
-        met: ready - began <= targetMs,
+        must: { ms: { most: targetMs } },
       };
       await new Promise((resolve) => setTimeout(resolve, settleMs));
       const status = await controlPlane.status();
@@ -48,12 +48,12 @@ async function* starts(settleMs: number): AsyncIterable<Record<string, unknown>>
         ...rss,
         supervisor: gateway,
         total,
-        target: targetMiB,
-        withinTarget: total <= targetMiB,
+        must: { total: { most: targetMiB } },
       };
       const closing = performance.now();
       await controlPlane.close();
-      yield { figure: "controlplane: clean stop", ms: Math.round(performance.now() - closing), target: 5000 };
+      const ms = Math.round(performance.now() - closing);
+      yield { figure: "controlplane: clean stop", ms, must: { ms: { most: 5_000 } } };
     }
   } finally {
     rmSync(dir, { recursive: true, force: true });

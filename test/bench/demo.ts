@@ -9,10 +9,11 @@ import { parse } from "yaml";
 import { takeSubnet } from "../../cli/demo/subnet.ts";
 import { child, childGateway, freePort } from "../scenario/children.ts";
 import { applySample, testDeps, until, untilState } from "../scenario/site.ts";
+import type { Figure } from "./figure/limits.ts";
 
 const targetMb = 150;
 
-export async function* run(): AsyncGenerator<Record<string, unknown>> {
+export async function* run(): AsyncGenerator<Figure> {
   const folder = await mkdtemp(join(tmpdir(), "pcg-bench-"));
   const subnet = await takeSubnet();
   const ports = [await freePort(), await freePort(), await freePort()];
@@ -96,8 +97,7 @@ export async function* run(): AsyncGenerator<Record<string, unknown>> {
       bench: "demo",
       figure: "gateway memory with one cluster",
       ...seen,
-      targetMb,
-      withinTarget: seen.peakMb <= targetMb,
+      must: { peakMb: { most: targetMb } },
     };
     await store.close();
     await client.close();

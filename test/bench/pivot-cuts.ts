@@ -28,8 +28,8 @@ import {
   type Ring,
 } from "../peers/pivot/hands.ts";
 import type { Way } from "../peers/pivot/moves.ts";
+import type { Figure } from "./figure/limits.ts";
 
-type Figure = Record<string, unknown>;
 type Make = (way: Way, step: PivotStep) => Hand;
 
 const ways = ["ToGateway", "ToWorkload"] as const;
@@ -108,6 +108,7 @@ async function* figuresOf(ring: Ring, name: string): AsyncGenerator<Figure> {
       cases: of.length,
       finished: of.length, // one that does not ends the run
       harmed: of.filter(({ wrong }) => wrong.length > 0).length,
+      must: { harmed: { is: 0 } },
       wrong: [...new Set(of.flatMap(({ wrong }) => wrong))].slice(0, 10),
       stepsMet: Object.fromEntries(
         ways.map((way) => [way, new Set(of.filter((one) => one.way === way).map((one) => one.stoodAt)).size]),

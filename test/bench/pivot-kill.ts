@@ -18,8 +18,7 @@ import {
   type TheirRun,
 } from "../peers/pivot/matrix.ts";
 import { bundleMover } from "../peers/pivot/runs.ts";
-
-type Figure = Record<string, unknown>;
+import type { Figure } from "./figure/limits.ts";
 
 export async function* run(args: readonly string[]): AsyncGenerator<Figure> {
   const [points = 64, runs = 10] = args.map(Number);
@@ -59,8 +58,10 @@ export async function* run(args: readonly string[]): AsyncGenerator<Figure> {
       runsAPoint: runs,
       runs: ours.length,
       finishedAfterRestart: ours.filter((one) => one.end === "done").length,
+      violations: ours.filter((one) => one.wrong.length > 0).length,
       wrong: ours.filter((one) => one.wrong.length > 0).slice(0, 10),
       stepsNotKilledIn: stepsMissed(ours),
+      must: { finishedAfterRestart: { is: ours.length }, violations: { is: 0 } },
     };
     yield {
       figure: "kill matrix",

@@ -6,8 +6,7 @@ import { join } from "node:path";
 import { binaries } from "../peers/harness/build.ts";
 import { held, openArena, seedCluster, type Arena } from "../peers/pivot/arena.ts";
 import { beginPivot, bundleMover, orderFor, runClusterctl, runMover } from "../peers/pivot/runs.ts";
-
-type Figure = Record<string, unknown>;
+import type { Figure } from "./figure/limits.ts";
 
 export async function* run(args: readonly string[]): AsyncGenerator<Figure> {
   const runs = Number(args[0] ?? 7);
@@ -55,6 +54,7 @@ export async function* run(args: readonly string[]): AsyncGenerator<Figure> {
       figure: "ratio",
       of: "wall time, ours to clusterctl move",
       ratio: rounded(median(ours) / median(theirs)),
+      must: { ratio: { most: 1.5 } },
     };
     yield {
       figure: "pivot steps",

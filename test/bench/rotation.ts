@@ -15,6 +15,7 @@ import { defineKind, silentLogger, systemClock, type Clock, type Draft, type Res
 import { kubeStore } from "#core/store/kube-store.ts";
 import { connectionFrom, type KubeConnection } from "#core/store/kube/connection.ts";
 import { peerBundle } from "../peers/harness/bundle.ts";
+import type { Figure } from "./figure/limits.ts";
 
 const minute = 60_000;
 const leftMs = 7 * minute;
@@ -27,7 +28,7 @@ const clusters = defineKind({
   plural: "clusters",
 });
 
-export async function* run(): AsyncIterable<Record<string, unknown>> {
+export async function* run(): AsyncIterable<Figure> {
   const bundle = await openBundle(await peerBundle((line) => console.error(line)));
   const dataDir = mkdtempSync(join(tmpdir(), "pcg-bench-"));
   const signal = new AbortController().signal;
@@ -46,7 +47,7 @@ export async function* run(): AsyncIterable<Record<string, unknown>> {
     yield {
       figure: "rotation: certificates made anew, expiring ones left",
       left: (await renew()).length,
-      target: 0,
+      must: { left: { is: 0 } },
     };
     const at = (afterMs: number) =>
       new Promise((resolve) => setTimeout(resolve, Math.max(0, began + afterMs - systemClock.now())));
@@ -64,8 +65,7 @@ export async function* run(): AsyncIterable<Record<string, unknown>> {
       expiring: late.expiring - renewed.expiring,
       all: late.all - renewed.all,
       refused: late.refused - renewed.refused,
-      target: 0,
-      met: late.expiring === renewed.expiring && late.refused === renewed.refused && late.all > renewed.all,
+      must: { expiring: { is: 0 }, refused: { is: 0 }, all: { least: 1 } },
     };
 
     const store = await kubeStore(controlPlane.kubeconfig, { clock: systemClock });
@@ -83,7 +83,7 @@ export async function* run(): AsyncIterable<Record<string, unknown>> {
     yield {
       figure: "rotation: programs started again",
       count: differing(before, await pids(controlPlane)),
-      target: 0,
+      must: { count: { is: 0 } },
     };
     await store.close();
   } finally {

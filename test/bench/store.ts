@@ -5,8 +5,7 @@ import { join } from "node:path";
 import { memoryStore, sqliteStore, systemClock, type OwnedStore } from "#core";
 import { widgets, type Widget } from "#core/store/contract/kinds.ts";
 import { listAll } from "#core/store/helpers.ts";
-
-type Figure = Record<string, unknown>;
+import type { Figure } from "./figure/limits.ts";
 
 const namespace = "bench";
 const writers = 64;

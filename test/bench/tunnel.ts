@@ -6,8 +6,7 @@ import { join } from "node:path";
 import { silentLogger, systemClock } from "#core";
 import { grpcDial, grpcListen, openHub, openLink, type Hub, type Link } from "#tunnel";
 import { testPki } from "#tunnel/test-pki.ts";
-
-type Figure = Record<string, unknown>;
+import type { Figure } from "./figure/limits.ts";
 
 const identity = { role: "gateway", uid: "g", tenantUid: "t" } as const;
 const padding = "x".repeat(500);
@@ -126,5 +125,6 @@ async function cuts(
     eachWay: wish.messages,
     lostDoubledOrDisordered: up.wrong + down.wrong,
     seconds,
+    must: { lostDoubledOrDisordered: { is: 0 } },
   };
 }

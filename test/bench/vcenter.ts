@@ -6,8 +6,7 @@ import { connectVsphere, readAll } from "#vsphere";
 import { messageReader } from "#vsphere/soap/reader.ts";
 import { parseDescriptor } from "#vsphere/soap/table.ts";
 import { typed, writeResponse } from "#vsphere/soap/writer.ts";
-
-type Figure = Record<string, unknown>;
+import type { Figure } from "./figure/limits.ts";
 
 const machines = 1_000;
 

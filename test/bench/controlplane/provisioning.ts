@@ -11,12 +11,10 @@ import { childGateway, pcg } from "../../scenario/children.ts";
 import { testDeps } from "../../scenario/site.ts";
 import { until, untilState } from "../../scenario/until.ts";
 import { lookBelow, totalOf, watchBelow, type ByProgram } from "./memory.ts";
+import type { Figure } from "../figure/limits.ts";
 
 /** `settleMs`: how long the gateway is left alone before the idle figure. */
-export async function* provisioning(
-  targetMiB: number,
-  settleMs: number,
-): AsyncIterable<Record<string, unknown>> {
+export async function* provisioning(targetMiB: number, settleMs: number): AsyncIterable<Figure> {
   const dir = mkdtempSync(join(tmpdir(), "pcg-bench-"));
   const ending = endings();
   try {
@@ -46,8 +44,7 @@ export async function* provisioning(
       figure: `controlplane: memory, MiB (${what})`,
       ...rounded(memory),
       total: Math.round(totalOf(memory)),
-      target: targetMiB,
-      withinTarget: totalOf(memory) <= targetMiB,
+      must: { total: { most: targetMiB } },
     });
     yield row("gateway and programs, idle", (await lookBelow(pid, "gateway")).memory);
 
