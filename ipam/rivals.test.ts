@@ -36,7 +36,12 @@ function slow(store: ResourceStore, life: Life): ResourceStore {
     update: (kind, object) => call(true, () => store.update(kind, object)),
     updateStatus: (kind, object) => call(true, () => store.updateStatus(kind, object)),
     delete: (kind, key, options) => call(true, () => store.delete(kind, key, options)),
-    watch: (kind, options, signal) => store.watch(kind, options, signal),
+    async *watch(kind, options, signal) {
+      for await (const event of store.watch(kind, options, signal)) {
+        await wait(); // what is heard lags
+        yield event;
+      }
+    },
   };
 }
 

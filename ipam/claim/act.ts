@@ -136,8 +136,7 @@ async function secure(
     book.lost(owner, value, lostRestMs);
     throw taken;
   }
-  const others = (await looks.look(place)).filter((address) => keyText(keyOf(address)) !== owner);
-  const rival = others.find(({ spec }) => terms.read(spec.address) === value);
+  const rival = (await looks.look(place)).rival(terms, value, owner);
   if (!rival) return;
   books.answered(rival);
   book.cancel(owner);

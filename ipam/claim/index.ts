@@ -38,6 +38,9 @@ export interface ClaimDeps {
   readonly concurrency?: number;
 }
 
+/** So many rounds at once where each needs a look at all IPAddresses of its pool (looks.ts): the more share one, the fewer there are. */
+const sharingLooks = 256;
+
 /** Gives addresses to IPAddressClaims on our pools, and takes them back. */
 export function claimController(deps: ClaimDeps): Controller {
   const { store, truth, clock, books, rivals } = deps;
@@ -86,7 +89,7 @@ export function claimController(deps: ClaimDeps): Controller {
   return {
     name: "ipam-claims",
     kind: ipAddressClaim,
-    concurrency: deps.concurrency ?? 64,
+    concurrency: deps.concurrency ?? (rivals ? sharingLooks : 64),
     follows: [followAddresses, followClusters(waiters), ...followPools(store, deps.kinds, waiters)],
     begin(means) {
       for (const kind of [ipAddressClaim, ipAddress, cluster, ...deps.kinds]) {
