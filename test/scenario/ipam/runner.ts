@@ -1,11 +1,17 @@
 // Runs the YAML scenarios of this folder on any store: the same file on memory, on SQLite and on a real kube-apiserver.
 //
-// A scenario is a title and steps, in a namespace of its own; "$ns" in any text stands for it.
+// A scenario is a title and steps, in a namespace of its own; "$ns" in any text stands for it. Objects are there, unless they say otherwise.
 //   apply    objects, by kind, name and what else there is to say
+//   claims   names of claims to make, and the pool that they are on
 //   expect   objects that come to look so; a subset: null means absent, lists match whole, "~text" is a pattern, gone: true its end
+//   equal    objects that come to look so and say nothing else, but for what a server keeps book of (uids, times, revisions)
 //   never    objects that do not come to look so, for a while
 //   patch    a change (RFC 7396) of an object        delete   objects        count   how many of a kind there are, in the end
 //   unprotect an object whose finalizers somebody tears off               restart the controllers      wait    milliseconds
+//
+// It may be played several times:
+//   rows     once for each, with "$word" standing for what the row says of the word, an object or a text
+//   scopes   both: once on pools of the namespace, once on cluster-scoped ones. $Pool and $PrefixPool are their kinds, $pool the name
 import { readdirSync, readFileSync } from "node:fs";
 import { parse } from "yaml";
 import { z } from "zod";
@@ -20,9 +26,11 @@ import {
   inClusterPrefixPool,
   ipAddress,
   ipAddressClaim,
+  ipamGroup,
   metal3IPAddress,
   metal3IPClaim,
   metal3IPPool,
+  namespace as namespaceKind,
   vsphereCluster,
   vsphereMachine,
   vsphereMachineTemplate,
@@ -30,6 +38,7 @@ import {
 
 /** Kinds by the words that scenarios use; Metal3's IPAddress has a name of its own. */
 export const scenarioKinds: Readonly<Record<string, Kind>> = {
+  Namespace: namespaceKind as Kind,
   Cluster: cluster as Kind,
   InClusterIPPool: inClusterIPPool as Kind,
   GlobalInClusterIPPool: globalInClusterIPPool as Kind,
@@ -49,7 +58,11 @@ const named = z.looseObject({ kind: z.string(), name: z.string() });
 const objects = z.array(named);
 const step = z.union([
   z.strictObject({ apply: objects }),
+  z.strictObject({
+    claims: z.strictObject({ names: z.array(z.string()), on: named, in: z.string().optional() }),
+  }),
   z.strictObject({ expect: objects }),
+  z.strictObject({ equal: objects }),
   z.strictObject({ never: objects }),
   z.strictObject({ patch: named.extend({ with: z.unknown() }) }),
   z.strictObject({ delete: objects }),
@@ -60,6 +73,12 @@ const step = z.union([
 ]);
 const scenarioSchema = z.strictObject({ title: z.string(), steps: z.array(step).min(1) });
 export type Scenario = z.output<typeof scenarioSchema>;
+
+type Words = Readonly<Record<string, unknown>>;
+const written = z.looseObject({
+  scopes: z.literal("both").optional(),
+  rows: z.array(z.record(z.string(), z.unknown())).min(1).optional(),
+});
 type Named = z.output<typeof named>;
 type Step = z.output<typeof step>;
 
@@ -69,12 +88,49 @@ export function readScenarios(): { readonly file: string; readonly scenario: Sce
   return readdirSync(folder)
     .filter((file) => file.endsWith(".yaml"))
     .sort()
-    .flatMap((file) =>
-      z
-        .array(scenarioSchema)
-        .parse(parse(readFileSync(new URL(file, folder), "utf8")))
-        .map((scenario) => ({ file: file.replace(".yaml", ""), scenario })),
-    );
+    .flatMap((file) => {
+      const text: unknown = parse(readFileSync(new URL(file, folder), "utf8"));
+      return z
+        .array(z.unknown())
+        .parse(text)
+        .flatMap(variants)
+        .map((scenario) => ({ file: file.replace(".yaml", ""), scenario }));
+    });
+}
+
+const scopes: readonly { readonly suffix: string; readonly words: Words }[] = [
+  {
+    suffix: ", namespaced",
+    words: { Pool: inClusterIPPool.kind, PrefixPool: inClusterPrefixPool.kind, pool: "p" },
+  },
+  {
+    suffix: ", global",
+    words: { Pool: globalInClusterIPPool.kind, PrefixPool: globalInClusterPrefixPool.kind, pool: "$ns" },
+  },
+];
+
+/** What is played of a scenario as written: one for each of its rows and scopes. Pure; throws for what cannot be understood. */
+export function variants(text: unknown): readonly Scenario[] {
+  const { rows = [{}], scopes: both, ...rest } = written.parse(text);
+  const places = both ? scopes : [{ suffix: "", words: {} }];
+  return rows.flatMap((row) =>
+    places.map(({ suffix, words }) => {
+      const { title, steps } = scenarioSchema.parse(filled(filled(rest, row), words));
+      return { title: title + suffix, steps };
+    }),
+  );
+}
+
+/** With each "$word" replaced by what stands for it. Words that nothing stands for stay. Pure. */
+function filled(value: unknown, words: Words): unknown {
+  if (typeof value === "string") {
+    const whole = value.slice(1);
+    if (value.startsWith("$") && whole in words) return words[whole];
+    return value.replace(/\$(\w+)/g, (text, word: string) => (word in words ? String(words[word]) : text));
+  }
+  if (Array.isArray(value)) return value.map((each) => filled(each, words));
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, filled(each, words)]));
 }
 
 /** Where scenarios are played. */
@@ -105,13 +161,9 @@ export async function play({ steps }: Scenario, world: ScenarioWorld, namespace:
 async function act(told: Step, world: ScenarioWorld, namespace: string): Promise<void> {
   const { store } = world;
   if ("apply" in told) for (const object of told.apply) await apply(store, object, namespace);
-  else if ("expect" in told)
-    for (const object of told.expect)
-      await until(
-        world,
-        () => differenceOf(store, object, namespace),
-        (difference) => `${object.kind} ${object.name}: ${difference}`,
-      );
+  else if ("claims" in told) for (const claim of claimsOf(told.claims)) await apply(store, claim, namespace);
+  else if ("expect" in told) await comeTo(world, told.expect, namespace, differenceOf);
+  else if ("equal" in told) await comeTo(world, told.equal, namespace, anyDifferenceOf);
   else if ("never" in told) await never(world, told.never, namespace);
   else if ("patch" in told) {
     const { kind, key } = placeOf(told.patch, namespace);
@@ -141,10 +193,36 @@ async function act(told: Step, world: ScenarioWorld, namespace: string): Promise
   else await world.pass(told.wait);
 }
 
+/** The claims of a step, as objects. Pure. */
+function claimsOf({ names, on, in: place }: Extract<Step, { claims: unknown }>["claims"]): Named[] {
+  const poolRef = { apiGroup: ipamGroup, kind: on.kind, name: on.name };
+  return names.map((name) => ({
+    kind: ipAddressClaim.kind,
+    name,
+    ...(place === undefined ? {} : { namespace: place }),
+    spec: { poolRef },
+  }));
+}
+
+async function comeTo(
+  world: ScenarioWorld,
+  list: readonly Named[],
+  namespace: string,
+  differs: typeof differenceOf,
+): Promise<void> {
+  for (const object of list)
+    await until(
+      world,
+      () => differs(world.store, object, namespace),
+      (difference) => `${object.kind} ${object.name}: ${difference}`,
+    );
+}
+
 async function apply(store: ResourceStore, object: Named, namespace: string): Promise<void> {
   const {
-    kind: word,
-    name,
+    kind: _k,
+    name: _n,
+    namespace: _ns,
     metadata,
     labels,
     annotations,
@@ -153,20 +231,18 @@ async function apply(store: ResourceStore, object: Named, namespace: string): Pr
     status: _s,
     ...rest
   } = object as Named & Record<string, object>;
-  const { kind } = placeOf(object, namespace);
+  const { kind, key } = placeOf(object, namespace);
   await store.create(kind, {
     ...rest,
     metadata: {
       ...metadata,
-      name,
-      ...(kind.namespaced ? { namespace } : {}),
+      ...key,
       ...(labels ? { labels } : {}),
       ...(annotations ? { annotations } : {}),
       ...(finalizers ? { finalizers } : {}),
       ...(ownerReferences ? { ownerReferences } : {}),
     },
   } as never);
-  void word;
 }
 
 async function until(
@@ -200,10 +276,31 @@ async function differenceOf(
   namespace: string,
 ): Promise<string | undefined> {
   const { kind, key } = placeOf(said, namespace);
+  const found = await store.get(kind, key);
+  if (said["gone"]) return found ? `${keyText(key)} is there still` : undefined;
+  return found ? difference(found, wantedOf(said), "") : "there is none";
+}
+
+/** The same, where what is said is all that there is to say. */
+async function anyDifferenceOf(
+  store: ResourceStore,
+  said: Named,
+  namespace: string,
+): Promise<string | undefined> {
+  const { kind, key } = placeOf(said, namespace);
+  const found = await store.get(kind, key);
+  if (!found) return "there is none";
+  const wanted = wantedOf(said);
+  return difference(found, wanted, "") ?? surplus(withoutBookkeeping(found), wanted, "");
+}
+
+/** What is said of an object, in the form that objects have. Pure. */
+function wantedOf(said: Named): object {
   const {
     kind: _k,
     name: _n,
-    gone,
+    namespace: _ns,
+    gone: _g,
     labels,
     annotations,
     finalizers,
@@ -211,15 +308,27 @@ async function differenceOf(
     metadata,
     ...rest
   } = said as Named & Record<string, unknown>;
-  const found = await store.get(kind, key);
-  if (gone) return found ? `${keyText(key)} is there still` : undefined;
-  if (!found) return "there is none";
   const meta = { ...(metadata as object), labels, annotations, finalizers, ownerReferences };
-  const wanted = {
+  return {
     ...rest,
     metadata: Object.fromEntries(Object.entries(meta).filter(([, value]) => value !== undefined)),
   };
-  return difference(found, wanted, "");
+}
+
+/** What people and controllers say by an object. Pure. */
+function withoutBookkeeping({ apiVersion: _a, kind: _k, metadata, ...rest }: Resource): object {
+  const {
+    name: _n,
+    namespace: _ns,
+    uid: _u,
+    resourceVersion: _r,
+    creationTimestamp: _c,
+    generation: _g,
+    managedFields: _m,
+    ...meta
+  } = metadata;
+  const owners = meta.ownerReferences?.map(({ uid: _, ...owner }) => owner);
+  return { ...rest, metadata: { ...meta, ...(owners ? { ownerReferences: owners } : {}) } };
 }
 
 /** The first place where `wanted` is not a subset of `found`. Pure. */
@@ -252,13 +361,29 @@ export function difference(found: unknown, wanted: unknown, path: string): strin
     : `${at} is ${JSON.stringify(found)}, should be ${JSON.stringify(wanted)}`;
 }
 
+/** The first place where `found` says something of which `wanted` says nothing. Pure. */
+export function surplus(found: unknown, wanted: unknown, path: string): string | undefined {
+  if (typeof found !== "object" || found === null || typeof wanted !== "object" || wanted === null)
+    return undefined;
+  return firstOf(
+    Object.entries(found).map(([name, each]) => {
+      const at = path ? `${path}.${name}` : name;
+      if (each === undefined) return undefined;
+      return name in wanted
+        ? surplus(each, (wanted as Record<string, unknown>)[name], at)
+        : `${at} is ${JSON.stringify(each)}, should be absent`;
+    }),
+  );
+}
+
 function firstOf(list: readonly (string | undefined)[]): string | undefined {
   return list.find((each) => each !== undefined);
 }
 
-function placeOf({ kind: word, name }: Named, namespace: string): { readonly kind: Kind; readonly key: Key } {
-  const kind = kindOf(word);
-  return { kind, key: kind.namespaced ? { namespace, name } : { name } };
+function placeOf(said: Named, namespace: string): { readonly kind: Kind; readonly key: Key } {
+  const kind = kindOf(said.kind);
+  const place = typeof said["namespace"] === "string" ? said["namespace"] : namespace;
+  return { kind, key: kind.namespaced ? { namespace: place, name: said.name } : { name: said.name } };
 }
 
 function kindOf(word: string): Kind {

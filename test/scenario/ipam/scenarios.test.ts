@@ -8,7 +8,7 @@ import { stage } from "#core/controller/testing.ts";
 import { memoryStore } from "#core/store/memory-store.ts";
 import { sqliteStore } from "#core/store/sqlite-store.ts";
 import { fakeClock } from "#core/time/fake-clock.ts";
-import { difference, play, readScenarios } from "./runner.ts";
+import { difference, play, readScenarios, surplus, variants } from "./runner.ts";
 import { allAddressControllers, liveWorld, type LiveWorld } from "./worlds.ts";
 
 const scenarios = readScenarios();
@@ -29,8 +29,8 @@ describe("on memory", () => {
           await running.stop();
           running = await start();
         },
-        patienceMs: 10_000,
-        watchMs: 1_500,
+        patienceMs: 15_000,
+        watchMs: 5_000,
       },
       "ns-1",
     );
@@ -69,6 +69,39 @@ describe("the runner itself", () => {
     ["lists match whole", { a: [1, 2] }, { a: [1] }, "a is [1,2], should have 1 entries: [1]"],
     ["deep", { a: [{ b: { c: 1 } }] }, { a: [{ b: { c: 2 } }] }, "a[0].b.c is 1, should be 2"],
   ])("%s", (_, found, wanted, expected) => expect(difference(found, wanted, "")).toBe(expected));
+
+  test.each<[string, unknown, unknown, string | undefined]>([
+    ["nothing more", { a: [{ b: 1 }] }, { a: [{ b: 1 }] }, undefined],
+    ["a field more", { a: 1, b: { c: 2 } }, { a: 1 }, 'b is {"c":2}, should be absent'],
+    ["deep in a list", { a: [{ b: 1, c: 2 }] }, { a: [{ b: 1 }] }, "a.0.c is 2, should be absent"],
+  ])("whole objects: %s", (_, found, wanted, expected) => expect(surplus(found, wanted, "")).toBe(expected));
+
+  test("a scenario is played for each row and scope", () => {
+    const steps = [{ expect: [{ kind: "$Pool", name: "$pool", spec: "$spec", status: { of: "$case$ns" } }] }];
+    const rows = [
+      { case: "one", spec: { prefix: 1 } },
+      { case: "two", spec: { prefix: 2 } },
+    ];
+    const made = variants({ title: "of $case", scopes: "both", rows, steps });
+    expect(made.map(({ title }) => title)).toEqual([
+      "of one, namespaced",
+      "of one, global",
+      "of two, namespaced",
+      "of two, global",
+    ]);
+    expect(made[3]?.steps).toEqual([
+      {
+        expect: [
+          { kind: "GlobalInClusterIPPool", name: "$ns", spec: { prefix: 2 }, status: { of: "two$ns" } },
+        ],
+      },
+    ]);
+  });
+
+  test("every scenario has a title of its own", () => {
+    const titles = scenarios.map(({ scenario }) => scenario.title);
+    expect(titles.filter((title, index) => titles.indexOf(title) !== index)).toEqual([]);
+  });
 
   test("fails where the world is otherwise, naming the step", async () => {
     const clock = fakeClock();
