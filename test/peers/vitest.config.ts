@@ -10,5 +10,6 @@ export default defineConfig({
     hookTimeout: 120_000,
     teardownTimeout: 30_000,
     fileParallelism: false,
+    maxConcurrency: 12, // what runs side by side in a file waits for its peers
   },
 });

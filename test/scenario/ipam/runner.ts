@@ -339,7 +339,7 @@ export function difference(found: unknown, wanted: unknown, path: string): strin
       ? undefined
       : `${at} is ${JSON.stringify(found)}, should be absent`;
   if (typeof wanted === "string" && wanted.startsWith("~"))
-    return new RegExp(wanted.slice(1)).test(String(found))
+    return found !== undefined && found !== null && new RegExp(wanted.slice(1)).test(String(found))
       ? undefined
       : `${at} is ${JSON.stringify(found)}, should fit ${wanted.slice(1)}`;
   if (Array.isArray(wanted)) {

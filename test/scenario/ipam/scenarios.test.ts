@@ -66,6 +66,7 @@ describe("the runner itself", () => {
     ["another value", { a: 1 }, { a: 2 }, "a is 1, should be 2"],
     ["null is absence", { a: 1 }, { a: null }, "a is 1, should be absent"],
     ["a pattern", { a: "x1" }, { a: "~^y" }, 'a is "x1", should fit ^y'],
+    ["a pattern, and nothing there", {}, { a: "~." }, "a is undefined, should fit ."],
     ["lists match whole", { a: [1, 2] }, { a: [1] }, "a is [1,2], should have 1 entries: [1]"],
     ["deep", { a: [{ b: { c: 1 } }] }, { a: [{ b: { c: 2 } }] }, "a[0].b.c is 1, should be 2"],
   ])("%s", (_, found, wanted, expected) => expect(difference(found, wanted, "")).toBe(expected));
