@@ -20,7 +20,7 @@ import {
   type ResourceStore,
   type RunningControllers,
 } from "#core";
-import { inClusterPoolKinds, ipamGroup, ipAddress, metal3IPAddress, metal3IPPool } from "#proto";
+import { ipamGroup, ipAddress, metal3IPAddress } from "#proto";
 import { IpamGauges } from "../gauges.ts";
 import { addressMetrics, growthMs, pointerText, readInventory, type Inventory } from "../inventory/index.ts";
 import { judgeMetal3 } from "../webhooks/metal3.ts";
@@ -46,7 +46,7 @@ import { programMetrics, servePages } from "./diagnostics.ts";
 import { podConnection } from "./in-cluster.ts";
 import type { IpamSettings } from "./options.ts";
 import { chosenParts, parts, servedKinds } from "./parts.ts";
-import { register, type Reach } from "./registration.ts";
+import { admittedKinds, register, type Reach } from "./registration.ts";
 import { speaking, within } from "./versions.ts";
 
 export { ipamOptions, type IpamSettings } from "./options.ts";
@@ -238,7 +238,7 @@ async function startWebhooks(
 ): Promise<() => Promise<void>> {
   const { clock, log, store, own, served } = world;
   const reach = reachOf(settings);
-  const kinds = [...inClusterPoolKinds, metal3IPPool as unknown as Kind].filter((kind) =>
+  const kinds = admittedKinds.filter((kind) =>
     served.some((each) => each.kind === kind.kind && each.group === kind.group),
   );
   const folder = settings.webhookCertDir;

@@ -1,8 +1,8 @@
 // What to apply to a cluster so that `pcg ipam run` serves it.
 import type { Kind, Resource } from "#core";
-import { inClusterPoolKinds, ipamKinds, metal3IPPool, metal3Kinds } from "#proto";
+import { inClusterPoolKinds, ipamKinds, metal3Kinds } from "#proto";
 import { ipamCrd } from "./crds.ts";
-import { validatingWebhooks, type Reach } from "./registration.ts";
+import { admittedKinds, validatingWebhooks, type Reach } from "./registration.ts";
 
 export interface ManifestWishes {
   readonly image: string;
@@ -53,7 +53,7 @@ export function ipamManifests(wishes: ManifestWishes): readonly Resource[] {
         ]
       : []),
     named("apps/v1", "Deployment", deployment(wishes, labels)),
-    ...(reach ? [validatingWebhooks([...inClusterPoolKinds, metal3IPPool as unknown as Kind], reach)] : []),
+    ...(reach ? [validatingWebhooks(admittedKinds, reach)] : []),
   ];
 }
 

@@ -8,7 +8,14 @@ import {
   type Resource,
   type ResourceStore,
 } from "#core";
-import { customResourceDefinition, inClusterPoolKinds, ipamGroup } from "#proto";
+import {
+  customResourceDefinition,
+  inClusterPoolKinds,
+  ipamGroup,
+  metal3IPAddress,
+  metal3IPClaim,
+  metal3IPPool,
+} from "#proto";
 
 export interface ClientConfig {
   url?: string;
@@ -36,6 +43,12 @@ export type Reach =
 
 export const configurationName = "pcg-ipam";
 
+/** Kinds that our controllers write all the time: while our webhooks are away, addresses are given out all the same. */
+const steadyKinds: readonly Kind[] = [metal3IPClaim as Kind, metal3IPAddress as Kind];
+
+/** What admission has a word in. */
+export const admittedKinds: readonly Kind[] = [...inClusterPoolKinds, metal3IPPool as Kind, ...steadyKinds];
+
 /** Upstream's path for a kind of ours, below which our server answers as well. Pure. */
 export function validationPath({ group, version, kind }: Pick<Kind, "group" | "version" | "kind">): string {
   return `/validate-${group.replaceAll(".", "-")}-${version}-${kind.toLowerCase()}`;
@@ -59,7 +72,7 @@ export function validatingWebhooks(kinds: readonly Kind[], reach: Reach, ca?: st
       name: `validation.${kind.singular}.${kind.group}`,
       admissionReviewVersions: ["v1"],
       clientConfig: clientConfig(reach, validationPath(kind), ca),
-      failurePolicy: "Fail",
+      failurePolicy: steadyKinds.includes(kind) ? "Ignore" : "Fail",
       matchPolicy: "Equivalent",
       sideEffects: "None",
       timeoutSeconds: 10,
