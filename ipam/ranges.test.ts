@@ -63,6 +63,64 @@ describe("which addresses a pool may give out", () => {
       { addresses: ["10.0.0.9", "10.0.0.2-10.0.0.5", "10.0.0.4-10.0.0.6"], prefix: 24 },
       ["10.0.0.2-10.0.0.6", "10.0.0.9"],
     ],
+    [
+      "nothing but what is reserved",
+      { addresses: ["10.0.0.0", "10.0.0.255", "10.0.0.1"], prefix: 24, gateway: "10.0.0.1" },
+      [],
+    ],
+    [
+      "a network, a broadcast and a gateway within",
+      { addresses: ["10.0.0.0-10.0.0.255"], prefix: 24, gateway: "10.0.0.128" },
+      ["10.0.0.1-10.0.0.127", "10.0.0.129-10.0.0.254"],
+    ],
+    [
+      "IPv6: the first address is withheld, the last is not, exclusions in all three forms",
+      {
+        addresses: ["fd00::/122"],
+        prefix: 122,
+        gateway: "fd00::1",
+        excludedAddresses: ["fd00::3", "fd00::8/126", "fd00::14-fd00::3e"],
+      },
+      ["fd00::2", "fd00::4-fd00::7", "fd00::c-fd00::13", "fd00::3f"],
+    ],
+    [
+      "IPv6: reserved addresses on demand, though never the gateway",
+      { addresses: ["fd00::/126"], prefix: 126, gateway: "fd00::1", allocateReservedIPAddresses: true },
+      ["fd00::", "fd00::2-fd00::3"],
+    ],
+    [
+      "all forms at once, which touch and overlap",
+      { addresses: ["10.0.0.2", "10.0.0.3-10.0.0.9", "10.0.0.8/29", "10.0.0.32/30"], prefix: 24 },
+      ["10.0.0.2-10.0.0.15", "10.0.0.32-10.0.0.35"],
+    ],
+    [
+      "exclusions over the last address, out of order and over one another",
+      {
+        addresses: ["10.0.0.10-10.0.0.20"],
+        prefix: 24,
+        excludedAddresses: ["10.0.0.19-10.0.0.30", "10.0.0.12", "10.0.0.18-10.0.0.20", "10.0.0.10"],
+      },
+      ["10.0.0.11", "10.0.0.13-10.0.0.17"],
+    ],
+    [
+      "a very large exclusion",
+      {
+        addresses: ["fd00::/64"],
+        prefix: 64,
+        excludedAddresses: ["fd00::/65", "fd00::8000:0:0:1-fd00::ffff:ffff:ffff:fffe"],
+      },
+      ["fd00::8000:0:0:0", "fd00::ffff:ffff:ffff:ffff"],
+    ],
+    [
+      "a range's end is the last, leading zeros in IPv6 mean nothing",
+      { addresses: ["fd00:0000:0::0010-fd00::00ff"], prefix: 64 },
+      ["fd00::10-fd00::ff"],
+    ],
+    [
+      "an exclusion elsewhere takes nothing",
+      { addresses: ["10.0.0.5"], prefix: 24, excludedAddresses: ["10.9.0.0/16"] },
+      ["10.0.0.5"],
+    ],
     ["prefix 0 is allowed", { addresses: ["10.0.0.1-10.0.0.2"], prefix: 0 }, ["10.0.0.1-10.0.0.2"]],
     [
       "an entry of another subnet is served, though admission refuses it",
@@ -121,6 +179,30 @@ describe("what admission refuses", () => {
   });
 });
 
+test.each([
+  ["10.0.0.1", true],
+  ["10.0.0.1/24", true],
+  ["10.0.0.0/0", true],
+  ["10.0.0.1-10.0.0.1", true],
+  ["fd00::1", true],
+  ["fd00::/128", true],
+  ["fd00::1-fd01::", true],
+  ["", false],
+  ["10.0.0", false],
+  ["10.0.0.256", false],
+  ["10.0.0.0/33", false],
+  ["10.0.0.0/-1", false],
+  ["10.0.0.0/", false],
+  ["10.0.0.2-10.0.0.1", false],
+  ["10.0.0.1-10.0.0.2-10.0.0.3", false],
+  ["10.0.0.1-", false],
+  ["-10.0.0.1", false],
+  ["10.0.0.1-5", false],
+  ["fd00::/129", false],
+  ["fd00:::1", false],
+  ["10.0.0.0/24-10.0.1.0/24", false],
+])("%j is an entry: %s", (text, is) => expect(parseEntry(text) !== undefined).toBe(is));
+
 test("how many addresses a pool has", () => {
   const count = (addresses: string[], prefix = 0) => {
     const ranges = poolRanges({ addresses, prefix });
@@ -129,7 +211,10 @@ test("how many addresses a pool has", () => {
   expect(count(["10.0.0.1"])).toBe(1n);
   expect(count(["10.0.0.1-10.0.0.8", "10.0.1.1-10.0.1.8"])).toBe(16n);
   expect(count(["10.0.0.1-10.0.0.10", "10.0.0.6-10.0.0.15"])).toBe(15n);
+  expect(count(["10.0.0.1-10.0.0.2"])).toBe(2n);
+  expect(count(["10.0.0.0/24", "10.0.2.0/31"])).toBe(258n);
   expect(count(["fd00::/126"])).toBe(4n);
+  expect(count(["fd00::/64", "fd01::/64"])).toBe(2n ** 65n);
   expect(count(["fd00::/8"])).toBe(2n ** 120n);
 });
 

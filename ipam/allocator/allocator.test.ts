@@ -18,13 +18,15 @@ function numbers(seed: number): () => number {
 }
 
 const size = 48;
-/** Both families, in the middle of their space and at its very ends. */
+/** Both families, in the middle of their space and at its very ends; prefixes by their numbers (blocks.ts). */
 const bases: readonly (readonly [string, bigint])[] = [
   ["IPv4", 0x0a000000n],
   ["IPv4 at the end", 2n ** 32n - BigInt(size)],
   ["IPv6", 0x20010db8n << 96n],
   ["IPv6 at the end", 2n ** 128n - BigInt(size)],
-  ["blocks at zero", 0n],
+  ["prefixes of /64", 0x20010db8n << 32n],
+  ["prefixes of /64 at the end", 2n ** 64n - BigInt(size)],
+  ["prefixes at zero", 0n],
 ];
 
 const operations = Number(process.env["PCG_IPAM_OPERATIONS"] ?? 60_000);
@@ -148,7 +150,7 @@ function compare(base: bigint, strategy: Strategy, count: number, seed: number):
 const seed = Number(process.env["PCG_IPAM_SEED"] ?? Math.floor(Math.random() * 2 ** 31));
 
 for (const strategy of strategies)
-  test(`behaves like a bitmap: ${strategy}, both families`, () => {
+  test(`behaves like a bitmap: ${strategy}, both families and prefixes, seed ${seed}`, () => {
     const each = Math.ceil(operations / strategies.length / bases.length);
     for (const [index, [, base]] of bases.entries()) compare(base, strategy, each, seed + index);
   }, 1_200_000);
