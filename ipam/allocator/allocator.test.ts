@@ -29,7 +29,7 @@ const bases: readonly (readonly [string, bigint])[] = [
   ["prefixes at zero", 0n],
 ];
 
-const operations = Number(process.env["PCG_IPAM_OPERATIONS"] ?? 60_000);
+const operations = Number(process.env["PCG_IPAM_OPERATIONS"] ?? 1_000_000);
 
 /** So many random operations on the allocator and on the model; throws where they differ. */
 function compare(base: bigint, strategy: Strategy, count: number, seed: number): void {

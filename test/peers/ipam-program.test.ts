@@ -13,6 +13,10 @@ import {
   ipamKinds,
   ipAddress,
   ipAddressClaim,
+  metal3IPAddress,
+  metal3IPClaim,
+  metal3IPPool,
+  metal3Kinds,
   namespace,
   type IPAddressClaim,
 } from "#proto";
@@ -40,7 +44,9 @@ beforeAll(async () => {
   webhookUrl = `https://127.0.0.1:${port}`;
   await applyCrds(
     kube,
-    [...ipamKinds, cluster].map((kind) => ipamCrd(kind, { kind: "url", url: webhookUrl }) as never),
+    [...ipamKinds, ...metal3Kinds, cluster].map(
+      (kind) => ipamCrd(kind, { kind: "url", url: webhookUrl }) as never,
+    ),
   );
   store = await kubeStore(kube.kubeconfig, { clock: systemClock });
   await store.create(namespace, { metadata: { name: place } });
@@ -110,6 +116,41 @@ describe("webhooks", () => {
     expect(await refusal(store.delete(inClusterIPPool, { namespace: place, name: "v4" }))).toContain(
       "Cannot delete Pool until all IPAddresses have been removed",
     );
+  });
+
+  test("refuse of Metal3's kinds what Metal3's refuse, and let through what our controllers write", async () => {
+    const pool = { name: "m3", namespace: place, kind: metal3IPPool.kind };
+    const key = { namespace: place, name: "m" };
+    const spec = {
+      pools: [{ start: "10.4.0.10", end: "10.4.0.10" }],
+      namePrefix: "n",
+      allocationStrategy: "sequential" as const,
+    };
+    await store.create(metal3IPPool, { metadata: { namespace: place, name: "m3" }, spec });
+    const odd = { metadata: { ...key, annotations: { ipAddress: "10.4.0.10/24" } }, spec: { pool } };
+    expect(await refusal(store.create(metal3IPClaim, odd))).toContain(
+      'metadata.annotations[ipAddress]: "10.4.0.10/24" is not a valid IP address',
+    );
+    const claim = await store.create(metal3IPClaim, { metadata: key, spec: { pool } });
+    const address = { namespace: place, name: "n-10-4-0-10" };
+    await until("it has its address", async () => {
+      const now = await store.get(metal3IPClaim, key);
+      return now?.status?.address?.name === address.name;
+    });
+    const bound = (await store.get(metal3IPClaim, key)) ?? claim;
+    const moved = { ...bound, spec: { pool: { ...pool, name: "other" } } };
+    expect(await refusal(store.update(metal3IPClaim, moved))).toContain("spec.pool.name: cannot be modified");
+    const held = await store.get(metal3IPAddress, address);
+    if (!held) throw new Error("no address");
+    const changed = { ...held, spec: { ...held.spec, address: "10.4.0.11" } };
+    expect(await refusal(store.update(metal3IPAddress, changed))).toContain(
+      "spec.address: cannot be modified",
+    );
+    await store.delete(metal3IPClaim, key);
+    await until("claim and address are gone", async () => {
+      const left = [await store.get(metal3IPClaim, key), await store.get(metal3IPAddress, address)];
+      return left.every((each) => each === undefined);
+    });
   });
 
   test("convert: a v1alpha1 pool is read as v1alpha2 and back, and serves", async () => {
