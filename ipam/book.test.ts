@@ -1,6 +1,6 @@
 // What a process believes of a pool when others are faster, and answers slow.
 import { describe, expect, test } from "vitest";
-import type { Means } from "#core";
+import type { Key, Means } from "#core";
 import { fakeClock } from "#core/time/fake-clock.ts";
 import { memoryStore } from "#core/store/memory-store.ts";
 import { inClusterIPPool, ipAddress, ipAddressClaim, type IPAddress, type IPAddressClaim } from "#proto";
@@ -16,8 +16,10 @@ async function process() {
   const books = new Books({ clock, random: () => 0.5, kinds: [inClusterIPPool] });
   type Listener = (change: { type: string; object: IPAddress }) => void;
   let hear: Listener = () => {};
+  const claims = new Map<string, IPAddressClaim>();
   const cache = (kind: unknown) => ({
     subscribe: (listener: Listener) => void (kind === ipAddress && (hear = listener)),
+    get: ({ name }: Key) => claims.get(name),
   });
   books.begin({ cache, wake: () => {}, signal: new AbortController().signal } as unknown as Means);
 
@@ -36,6 +38,7 @@ async function process() {
     make,
     first,
     hear: (type: string, object: IPAddress) => hear({ type, object }),
+    claims,
   };
 }
 
@@ -74,4 +77,40 @@ test("an answer that comes after the IPAddress's end does not bring it back", as
   books.answered(made);
 
   expect(book.counts()).toMatchObject({ used: 0, free: 2n });
+});
+
+describe("an IPAddress that ends", () => {
+  async function bound() {
+    const made = await process();
+    const claim = await made.claim("ours");
+    made.book.offer(claim);
+    const address = await made.make(claim, made.first);
+    made.hear("Added", address);
+    const known = { ...claim, status: { addressRef: { name: "ours" } } };
+    made.claims.set("ours", known);
+    return { ...made, address, known };
+  }
+
+  test("while its claim counts on it keeps the address for the claim, until that is gone", async () => {
+    const { books, book, claim, known, address, first, hear } = await bound();
+    hear("Deleted", address);
+    expect(book.offer(await claim("other"))).toMatchObject({ value: first + 1n });
+    expect(book.offer(known)).toMatchObject({ value: first });
+    books.settle({ namespace: "c", name: "ours" }, false);
+    expect(book.offer(known)).toMatchObject({ value: first });
+    books.forget({ namespace: "c", name: "ours" });
+    expect(book.offer(await claim("third"))).toMatchObject({ value: first });
+  });
+
+  test.each<[string, { metadata?: object; status?: object }]>([
+    ["deleted", { metadata: { deletionTimestamp: "2026-01-01T00:00:00Z" } }],
+    ["another of its name", { metadata: { uid: "other" } }],
+    ["not told of it yet", { status: {} }],
+  ])("with a claim that is %s frees the address", async (_, change) => {
+    const { book, claim, claims, known, address, first, hear } = await bound();
+    const now = { ...known, ...change, metadata: { ...known.metadata, ...change.metadata } };
+    claims.set("ours", now as IPAddressClaim);
+    hear("Deleted", address);
+    expect(book.offer(await claim("other"))).toMatchObject({ value: first });
+  });
 });

@@ -2,7 +2,8 @@
 // what keeps addresses unique among processes is the reservation, or the lead (docs/decisions/0029).
 //
 //   D1. An IPAddress counts from when we made it or heard of it, until we hear of its end.
-//   D2. What was offered is offered to nobody else until its IPAddress shows or it is certain that none was made.
+//   D2. What was offered is offered to nobody else until its IPAddress shows or it is certain that none was made. The same for what
+//       was torn from a claim that counts: it is still in use, and the claim's IPAddress is made anew as it was.
 //   D3. Of those who wait the first is woken first, and no more are woken than there is to give.
 import { keyOf, keyText, type CancelTimer, type Clock, type Key } from "#core";
 import { clusterNameLabel, type IPAddress, type IPAddressClaim } from "#proto";
@@ -87,11 +88,12 @@ export class PoolBook {
     this.#hold(borne);
   }
 
-  /** An IPAddress is there no more. */
-  gone(address: IPAddress): void {
+  /** An IPAddress is there no more. `isTorn`: its claim goes on counting (D2). */
+  gone(address: IPAddress, isTorn = false): void {
     const owner = ownerOf(address);
     if (this.#borne.get(owner)?.uid !== address.metadata.uid) return; // another of its name by now
     this.#borne.delete(owner);
+    if (isTorn) this.#pending.set(owner, "unknown");
     if (this.#pending.has(owner)) return; // offered again already (D2)
     const groups = [...this.#allocator.groupsOf(owner), wishGroup(this.#allocator.heldBy(owner))];
     this.#allocator.release(owner, this.#deps.clock.now());

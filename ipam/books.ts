@@ -1,7 +1,8 @@
 // The books of all pools of one process, kept by what the store tells.
-import { keyOf, keyText, type Clock, type Key, type Kind, type Means } from "#core";
-import { ipAddress, type IPAddress, type IPAddressClaim } from "#proto";
+import { isDeleting, keyOf, keyText, type Clock, type Key, type Kind, type Means } from "#core";
+import { ipAddress, ipAddressClaim, type IPAddress, type IPAddressClaim } from "#proto";
 import { PoolBook } from "./book.ts";
+import { counts, isOwn } from "./claim/counts.ts";
 import type { PoolGauge } from "./gauges.ts";
 import { poolTerms, type PoolTerms } from "./terms.ts";
 import { placeOf, placeText, poolPlace, type Pool, type PoolPlace } from "./words.ts";
@@ -17,6 +18,7 @@ export class Books {
   /** The latest revision of an IPAddress that we have heard of; changes come in order. */
   #heard = -1n;
   #wake: (claim: Key) => void = () => {};
+  #claim: (key: Key) => IPAddressClaim | undefined = () => undefined;
 
   constructor(deps: {
     readonly clock: Clock;
@@ -31,6 +33,8 @@ export class Books {
   /** Follows IPAddresses and pools from now on; `wake` asks for a round of a claim. */
   begin(means: Means): void {
     this.#wake = (claim) => means.wake(claim);
+    const claims = means.cache(ipAddressClaim);
+    this.#claim = (key) => claims.get(key);
     means.cache(ipAddress).subscribe(({ type, object }) => this.#hear(type === "Deleted", object));
     for (const kind of this.#kinds)
       means.cache(kind).subscribe(({ type, object }) => {
@@ -112,8 +116,18 @@ export class Books {
   #take(isGone: boolean, address: IPAddress): void {
     const place = poolPlace(address);
     if (!place) return;
-    if (isGone) this.of(place).gone(address);
-    else this.of(place).see(address);
+    if (!isGone) return this.of(place).see(address);
+    const key = keyOf(address);
+    const isTorn = this.#isTorn(key, address);
+    if (isTorn) this.offered(key, place); // until the claim is gone
+    this.of(place).gone(address, isTorn);
+  }
+
+  /** Whether somebody removed the IPAddress of a claim that has been told of it and goes on counting. */
+  #isTorn(key: Key, address: IPAddress): boolean {
+    const claim = this.#claim(key);
+    if (!claim || isDeleting(claim) || !isOwn(address, claim.metadata.uid)) return false;
+    return counts(claim, claim.metadata.uid) && claim.status?.addressRef?.name === address.metadata.name;
   }
 }
 

@@ -17,7 +17,9 @@ let dir: string;
 let kube: Kube;
 let store: OwnedStore;
 let world: LiveWorld;
-const scenarios = readScenarios().map((each, index) => ({ ...each, place: `scenario-${index}` }));
+const scenarios = readScenarios().map(
+  ([name, scenario], index) => [name, scenario, `scenario-${index}`] as const,
+);
 
 beforeAll(async () => {
   dir = mkdtempSync(join(tmpdir(), "pcg-peers-"));
@@ -29,7 +31,7 @@ beforeAll(async () => {
       .map((kind) => crdOf(kind)),
   );
   store = await kubeStore(kube.kubeconfig, { clock: systemClock });
-  for (const { place } of scenarios) await store.create(namespace, { metadata: { name: place } });
+  for (const [, , place] of scenarios) await store.create(namespace, { metadata: { name: place } });
   world = await liveWorld(store, { patienceMs: 40_000, watchMs: 2_000 });
 });
 
@@ -41,7 +43,5 @@ afterAll(async () => {
 });
 
 describe("scenarios on a real kube-apiserver", () => {
-  test.concurrent.each(scenarios)("$file: $scenario.title", ({ scenario, place }) =>
-    play(scenario, world, place),
-  );
+  test.concurrent.each(scenarios)("%s", (_, scenario, place) => play(scenario, world, place));
 });

@@ -82,8 +82,8 @@ const written = z.looseObject({
 type Named = z.output<typeof named>;
 type Step = z.output<typeof step>;
 
-/** All scenarios of the folder, with the file they are in. Throws for one that cannot be understood. */
-export function readScenarios(): { readonly file: string; readonly scenario: Scenario }[] {
+/** All scenarios of the folder, by "file: title". Throws for one that cannot be understood. */
+export function readScenarios(): [string, Scenario][] {
   const folder = new URL(".", import.meta.url);
   return readdirSync(folder)
     .filter((file) => file.endsWith(".yaml"))
@@ -94,7 +94,7 @@ export function readScenarios(): { readonly file: string; readonly scenario: Sce
         .array(z.unknown())
         .parse(text)
         .flatMap(variants)
-        .map((scenario) => ({ file: file.replace(".yaml", ""), scenario }));
+        .map((scenario): [string, Scenario] => [`${file.replace(".yaml", "")}: ${scenario.title}`, scenario]);
     });
 }
 

@@ -14,7 +14,7 @@ import { allAddressControllers, liveWorld, type LiveWorld } from "./worlds.ts";
 const scenarios = readScenarios();
 
 describe("on memory", () => {
-  test.each(scenarios)("$file: $scenario.title", async ({ scenario }) => {
+  test.each(scenarios)("%s", async (_, scenario) => {
     const clock = fakeClock();
     const store = memoryStore({ clock });
     const start = () =>
@@ -54,9 +54,9 @@ describe("on SQLite", () => {
     rmSync(dir, { recursive: true, force: true });
   });
 
-  test.concurrent.each(scenarios.map((each, index) => ({ ...each, index })))(
-    "$file: $scenario.title",
-    ({ scenario, index }) => play(scenario, world, `ns-${index}`),
+  test.concurrent.each(scenarios.map(([name, scenario], index) => [name, scenario, index] as const))(
+    "%s",
+    (_, scenario, index) => play(scenario, world, `ns-${index}`),
   );
 });
 
@@ -100,7 +100,7 @@ describe("the runner itself", () => {
   });
 
   test("every scenario has a title of its own", () => {
-    const titles = scenarios.map(({ scenario }) => scenario.title);
+    const titles = scenarios.map(([name]) => name);
     expect(titles.filter((title, index) => titles.indexOf(title) !== index)).toEqual([]);
   });
 
