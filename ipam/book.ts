@@ -137,7 +137,7 @@ export class PoolBook {
     this.#allocator.rest(value, this.#deps.clock.now() + restMs);
   }
 
-  /** What would be given next, in order; none where chance decides. */
+  /** What would be given next, in order, also where chance decides. */
   ahead(count: number): readonly bigint[] {
     return this.#allocator.ahead(count);
   }

@@ -80,6 +80,26 @@ function compare(base: bigint, strategy: Strategy, count: number, seed: number):
     const must = (have: unknown, want: unknown, what: string) => {
       if (have !== want) throw new Error(`${where}: ${what} is ${String(have)}, should be ${String(want)}`);
     };
+    let announced: number[] = [];
+    const lookAhead = () => {
+      const many = 1 + below(20);
+      announced = allocator.ahead(many).map((value) => Number(value - base));
+      const free = model.next();
+      const [have, want] =
+        strategy === "random"
+          ? [String(new Set(announced).size), String(Math.min(many, free.length))]
+          : [announced.join(), free.slice(0, many).join()];
+      must(have, want, "what comes next");
+      must(announced.filter((value) => !free.includes(value)).join(), "", "what comes next and is not free");
+      must(
+        allocator
+          .ahead(many)
+          .map((value) => Number(value - base))
+          .join(),
+        announced.join(),
+        "the same again",
+      );
+    };
     if (random() < 0.3) now += below(6);
     const dice = below(100);
     if (dice < 45) {
@@ -87,12 +107,19 @@ function compare(base: bigint, strategy: Strategy, count: number, seed: number):
       const who = again ? { owner: again } : claimant();
       const wish = random() < 0.15 ? below(size) : undefined;
       const right = model.allowed(who, now, wish);
+      if (random() < 0.3) {
+        model.advance(now);
+        allocator.advance(now);
+        lookAhead();
+      }
+      const [next] = announced;
       const answer = allocator.allocate(who, now, wish === undefined ? undefined : at(wish));
       must(answer.kind === "refused" ? `refused ${answer.why}` : answer.kind, right.kind, "the answer");
       if (answer.kind === "given") {
         const got = Number(answer.value - base);
         if (!right.values?.includes(got))
           throw new Error(`${where}: gave ${got}, should be one of ${right.values?.join()}`);
+        if (answer.by === "strategy" && next !== undefined) must(got, next, "what was given");
         if (answer.by !== "again") {
           model.bear(got, who);
           owners.push(who.owner);
@@ -175,6 +202,44 @@ test("random: every free value equally likely, also the ones behind a crowd", ()
   const chiSquare = [...counts.values()].reduce((sum, n) => sum + (n - expected) ** 2 / expected, 0);
   expect(counts.size).toBe(10);
   expect(chiSquare).toBeLessThan(27.9); // 9 degrees of freedom, one in a thousand
+});
+
+test("random: so it is with what was drawn ahead, though something comes free in between", () => {
+  const random = numbers(11);
+  const rounds = 40_000;
+  const counts = [new Map<bigint, number>(), new Map<bigint, number>()];
+  for (let i = 0; i < rounds; i++) {
+    const allocator = new Allocator(all(9n, { strategy: "random" }), random);
+    for (const value of [2n, 5n]) allocator.hold(value, { owner: `holder ${value}` }, 0);
+    allocator.ahead(i % 9);
+    allocator.release("holder 2", 0);
+    allocator.ahead(i % 5);
+    allocator.allocate({ owner: "wishes" }, 0, 7n);
+    allocator.release("holder 5", 0);
+    for (const [at, values] of counts.entries()) {
+      const answer = allocator.allocate({ owner: `claim ${at}` }, 0);
+      if (answer.kind === "given") values.set(answer.value, (values.get(answer.value) ?? 0) + 1);
+    }
+  }
+  const expected = rounds / 9;
+  for (const values of counts) {
+    expect(values.size).toBe(9); // all but the one that was wished for
+    const chiSquare = [...values.values()].reduce((sum, n) => sum + (n - expected) ** 2 / expected, 0);
+    expect(chiSquare).toBeLessThan(26.1); // 8 degrees of freedom, one in a thousand
+  }
+});
+
+test("random: what was drawn ahead stays until it is given or taken, and is drawn anew where the pool grows", () => {
+  const allocator = new Allocator(all(99n, { strategy: "random" }), numbers(5));
+  const [first, second, ...others] = allocator.ahead(6) as [bigint, bigint, ...bigint[]];
+  allocator.allocate({ owner: "wishes" }, 0, second);
+  expect(allocator.ahead(5)).toEqual([first, ...others]);
+  allocator.reshape(all(99n, { strategy: "random", quarantineMs: 5 })); // nothing more is free
+  expect(allocator.ahead(5)).toEqual([first, ...others]);
+  allocator.reshape(all(99n, { strategy: "random", draining: [{ low: first, high: first }] }));
+  expect(allocator.ahead(4)).toEqual(others);
+  allocator.reshape(all(2n ** 64n, { strategy: "random" }));
+  expect(allocator.ahead(4)).not.toEqual(others);
 });
 
 test("random numbers stay below any limit and reach its upper half", () => {

@@ -247,7 +247,7 @@ export class Allocator {
     return this.#due.next()?.at;
   }
 
-  /** The values that would be given next, in order; none where chance decides. */
+  /** The values that would be given next, in order, as long as nothing comes free; what chance brings is drawn for it, and stays so. */
   ahead(count: number): readonly bigint[] {
     return this.#free.ahead(count);
   }

@@ -99,14 +99,17 @@ export class Model {
     if (kept >= 0 && !this.refusal(kept, claimant)) return { kind: "given", values: [kept] };
     const known = claimant.name === undefined ? undefined : this.#memory.get(claimant.name)?.at;
     if (known !== undefined && !this.refusal(known, claimant)) return { kind: "given", values: [known] };
+    const next = this.next();
+    if (next.length - this.#asideForOthers(claimant) <= 0) return { kind: "exhausted" };
+    return { kind: "given", values: this.#shape.strategy === "random" ? next : next.slice(0, 1) };
+  }
+
+  /** What is free in the order in which it is given; in any order under "random". */
+  next(): number[] {
     const free = this.free();
-    if (free.length - this.#asideForOthers(claimant) <= 0) return { kind: "exhausted" };
-    if (this.#shape.strategy === "random") return { kind: "given", values: free };
-    if (this.#shape.strategy === "lowest") return { kind: "given", values: free.slice(0, 1) };
-    const fresh = free.filter((at) => (this.cells[at] as Cell).wornAt === undefined);
-    if (fresh.length > 0) return { kind: "given", values: fresh.slice(0, 1) };
-    const oldest = free.sort((a, b) => (this.cells[a]?.wornAt ?? 0) - (this.cells[b]?.wornAt ?? 0));
-    return { kind: "given", values: oldest.slice(0, 1) };
+    if (this.#shape.strategy !== "least-recently-released") return free;
+    const wornAt = (at: number) => this.cells[at]?.wornAt ?? 0; // what was never used comes first, the lowest first
+    return free.sort((a, b) => wornAt(a) - wornAt(b) || a - b);
   }
 
   refusal(at: number, claimant: Claimant): string | undefined {

@@ -1,5 +1,5 @@
 // Probes the addresses that a pool of the in-cluster provider's kinds would give next, before anybody asks for them; claims never wait
-// for a probe. For pools that ask for it (annotation ipam.pcg.dev/probe: arp) and give out in order.
+// for a probe. For pools that ask for it (annotation ipam.pcg.dev/probe: arp), whatever decides what comes next.
 import { type Clock, type Controller, type Key, type Kind, type Logger, type ResourceStore } from "#core";
 import { ipAddress } from "#proto";
 import type { Books } from "../books.ts";

@@ -11,7 +11,7 @@ import {
   vsphereVM,
   type InClusterIPPool,
 } from "#proto";
-import { parseAddress } from "../address.ts";
+import { formatAddress, parseAddress } from "../address.ts";
 import {
   arpEntry,
   arpProber,
@@ -242,6 +242,47 @@ describe("the probe", () => {
     expect(await given(store)).toEqual(["a 10.0.0.11", "b 10.0.0.10"]);
     expect(new Set(probes)).toEqual(new Set(["10.0.0.10", "10.0.0.11", "10.0.0.12"]));
   });
+
+  test("ahead of claims, where chance decides too: what was drawn and found free is given, what is in use is not", async () => {
+    const probed: string[] = [];
+    const inUse = new Set<string>();
+    const { store, pool, claim } = await staged({
+      probe: async (address) => {
+        const text = formatAddress(address);
+        if (probed.length === 0) inUse.add(text);
+        probed.push(text);
+        return inUse.has(text) ? { kind: "taken", mac: "02:00:00:00:00:10" } : { kind: "free" };
+      },
+    });
+    const annotations = { "ipam.pcg.dev/probe": "arp", "ipam.pcg.dev/strategy": "random" };
+    await pool("nodes", { addresses: ["10.0.0.0/24"] }, annotations);
+    expect(probed).toHaveLength(17); // sixteen, and one for that in use
+    const order = [...probed];
+    for (const name of ["a", "b", "c"]) await claim(name);
+    expect(await given(store)).toEqual([`a ${order[1]}`, `b ${order[2]}`, `c ${order[3]}`]);
+    expect(new Set(probed).size).toBe(probed.length); // nothing is asked twice
+    expect(probed).toHaveLength(20); // and as many are known ahead as before
+  });
+
+  test.each(["lowest", "random", "least-recently-released"])(
+    "ahead of claims: nothing is given unprobed while claims come and go (%s)",
+    async (strategy) => {
+      const probed = new Set<string>();
+      const { store, pool, claim, quiet } = await staged({
+        probe: async (address) => (probed.add(formatAddress(address)), { kind: "free" }),
+      });
+      const annotations = { "ipam.pcg.dev/probe": "arp", "ipam.pcg.dev/strategy": strategy };
+      await pool("nodes", { addresses: ["10.0.0.10-10.0.0.39"] }, annotations);
+      for (let i = 0; i < 60; i++) {
+        await claim(`claim-${i}`);
+        const text = (await given(store)).find((each) => each.startsWith(`claim-${i} `));
+        expect(probed).toContain(text?.split(" ")[1]);
+        if (i < 8) continue;
+        await store.delete(ipAddressClaim, { namespace: "c", name: `claim-${i - 8}` });
+        await quiet();
+      }
+    },
+  );
 
   test("is not asked for pools that do not want it", async () => {
     const probes: unknown[] = [];
