@@ -20,7 +20,7 @@ import { fileLeadership } from "#core/controller/file-leadership.ts";
 import { keyFileSeal } from "#core/store/seal.ts";
 import { kubeStore } from "#core/store/kube-store.ts";
 import { bundledProviders } from "#controlplane";
-import { ipamControllers, openRoom } from "#ipam";
+import { IpamGauges, ipamControllers } from "#ipam";
 import {
   eventMigration,
   makeJet,
@@ -28,7 +28,6 @@ import {
   sqliteEventShelf,
   sqliteSnapshotShelf,
   type Mirrors,
-  type Pools,
   type StoredEvent,
 } from "#jet";
 import { desiredClusterTopic, mirrorTopic } from "#proto";
@@ -53,6 +52,7 @@ import { orderHandler } from "./orders.ts";
 import { mirrorDesk } from "./mirror-desk.ts";
 import { mirrorMigration } from "./mirror-shelf.ts";
 import { linkOutlet } from "./outlet.ts";
+import { parentPools } from "./parent-pools.ts";
 import { imageSource } from "./images.ts";
 import { closer } from "./closer.ts";
 
@@ -141,11 +141,12 @@ export async function startGateway(
     );
     ending.own(line);
 
+    const gauges = new IpamGauges();
     const jet = makeJet(
       {
         store,
         cloudFor: vsphereClouds(sessions),
-        pools: parentPools(store),
+        pools: parentPools(store, gauges),
         answers: takesConnections(clock),
         workloads: { connect: (kubeconfig) => kubeStore(kubeconfig, { clock }) },
         outlet,
@@ -173,7 +174,7 @@ export async function startGateway(
     ending.wait(followServer({ store, clock, log, random, instance }, account, signal));
     const addresses = ending.own(await addressWork({ store, clock, log, random, vcenter: client }, dataDir));
     const controllers = [
-      ...ipamControllers({ store, clock, log, random, prober: addresses.prober }),
+      ...ipamControllers({ store, clock, log, random, gauges, prober: addresses.prober }),
       ...addresses.controllers,
       ...jet.controllers,
     ];
@@ -278,23 +279,6 @@ function identityFacts(identity: Identity | undefined): Pick<PulseFacts, "identi
   if (!identity) return {};
   const { uid, tenantUid, certificate } = identity;
   return { identity: { uid, tenantUid, certificateExpires: formatTime(validity(certificate).untilMs) } };
-}
-
-/** A pool whose ranges cannot be read has no room; its own condition says why. */
-function parentPools(store: OwnedStore): Pools {
-  return {
-    async room(ref) {
-      const room = await openRoom(store, ref);
-      switch (room.kind) {
-        case "room":
-          return { total: room.total, free: room.free, kept: room.kept };
-        case "wrong":
-          return { total: 0, free: 0 };
-        case "missing":
-          return undefined;
-      }
-    },
-  };
 }
 
 const vcenterPatienceMs = 10_000;

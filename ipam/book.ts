@@ -16,6 +16,7 @@ import {
   type Shape,
 } from "./allocator/index.ts";
 import { poolPolicy, type Policy } from "./policy.ts";
+import type { Outlook } from "./gauges.ts";
 import type { Terms } from "./terms.ts";
 import type { Pool } from "./words.ts";
 
@@ -63,8 +64,7 @@ export class PoolBook {
 
   /** Takes in what the pool says now; the same version again is nothing. */
   shape(pool: Pool, terms: Terms): void {
-    const { uid, generation, annotations = {} } = pool.metadata; // not its revision: counters change nothing here
-    const version = JSON.stringify([uid, generation, annotations]);
+    const version = versionOf(pool);
     if (version === this.#version) return;
     this.#version = version;
     const { policy } = poolPolicy(pool, terms);
@@ -140,6 +140,16 @@ export class PoolBook {
   /** What would be given next, in order, also where chance decides. */
   ahead(count: number): readonly bigint[] {
     return this.#allocator.ahead(count);
+  }
+
+  /** What newcomers may have, by now and later; undefined where the book has not taken in this version of the pool. */
+  outlook(pool: Pool): Outlook | undefined {
+    if (versionOf(pool) !== this.#version) return undefined;
+    this.#allocator.advance(this.#deps.clock.now());
+    const spare = this.#allocator.spare() - BigInt(this.#waiting.size); // who waits comes first
+    const ends = this.#allocator.restEnds();
+    const later = spare < 0n ? ends.slice(Number(-spare)) : ends;
+    return { now: spare > 0n ? spare : 0n, resting: ends.length, later };
   }
 
   /** Something out there uses the value: nobody is offered it for a while. */
@@ -285,6 +295,11 @@ export class PoolBook {
     });
     this.#timer = { at, cancel };
   }
+}
+
+/** Not by its revision: counters change nothing here. */
+function versionOf({ metadata: { uid, generation, annotations = {} } }: Pool): string {
+  return JSON.stringify([uid, generation, annotations]);
 }
 
 /** An IPAddress counts for whoever bears its name: claims and their IPAddresses share it. */

@@ -3,7 +3,7 @@ import { isDeleting, keyOf, keyText, type Clock, type Key, type Kind, type Means
 import { ipAddress, ipAddressClaim, type IPAddress, type IPAddressClaim } from "#proto";
 import { PoolBook } from "./book.ts";
 import { counts, isOwn } from "./claim/counts.ts";
-import type { PoolGauge } from "./gauges.ts";
+import type { Outlook, PoolGauge } from "./gauges.ts";
 import { poolTerms, type PoolTerms } from "./terms.ts";
 import { placeOf, placeText, poolPlace, type Pool, type PoolPlace } from "./words.ts";
 
@@ -77,6 +77,10 @@ export class Books {
   /** The claim's round has ended: what it was offered and did not take is free again, unless that is not certain. */
   settle(claim: Key, waits: boolean): void {
     this.#offered.get(keyText(claim))?.settle(keyText(claim), waits);
+  }
+
+  outlook(place: PoolPlace, pool: Pool): Outlook | undefined {
+    return this.#places.get(placeText(place))?.book.outlook(pool);
   }
 
   gauges(): readonly PoolGauge[] {

@@ -1,15 +1,18 @@
-import { afterEach, describe, expect, test } from "vitest";
+import { afterEach, describe, expect, onTestFinished, test } from "vitest";
 import { systemClock, type OwnedStore } from "#core";
+import { stage } from "#core/controller/testing.ts";
 import { memoryStore } from "#core/store/memory-store.ts";
 import {
   globalInClusterIPPool,
   inClusterIPPool,
   ipAddress,
+  ipAddressClaim,
   type InClusterIPPool,
   type IPAddress,
   type PoolSpec,
 } from "#proto";
 import { roomOf } from "./capacity.ts";
+import { IpamGauges, ipamControllers } from "./index.ts";
 import { openRoom, setAside } from "./set-aside.ts";
 import { poolTerms } from "./terms.ts";
 import { claimDraft, poolDraft } from "./testing.ts";
@@ -86,6 +89,8 @@ describe("room for a cluster", () => {
       free: 2,
       outOfRange: 0,
       kept: 0,
+      resting: 0,
+      later: [],
     });
     await store.create(globalInClusterIPPool, {
       metadata: { name: "shared" },
@@ -142,6 +147,38 @@ describe("room for a newcomer", () => {
     const store = await opened(annotations, held);
     expect(await openRoom(store, ref)).toMatchObject({ kind: "room", total: 15, free, kept });
     await store.close();
+  });
+
+  test("is without what rests after use, as the process that gives out knows; it tells when that ends", async () => {
+    const gauges = new IpamGauges();
+    const made = await stage((deps) => ipamControllers({ ...deps, gauges }));
+    onTestFinished(made.stop);
+    const { store, clock, quiet } = made;
+    const draft = poolDraft(fifteen);
+    const annotations = {
+      "ipam.pcg.dev/quarantine": "10m",
+      "ipam.pcg.dev/set-aside": "mine=8",
+      "ipam.pcg.dev/drain": "10.0.0.20-10.0.0.24",
+    };
+    await store.create(inClusterIPPool, { ...draft, metadata: { ...draft.metadata, annotations } });
+    for (const name of ["a", "b", "d"]) await store.create(ipAddressClaim, claimDraft(name));
+    await quiet();
+    const found = () => openRoom(store, ref, { gauges });
+    expect(await found()).toMatchObject({ total: 15, used: 2, free: 0, kept: 13, resting: 0, later: [] });
+    const release = async (name: string) => {
+      await store.delete(ipAddressClaim, { namespace: "c", name });
+      await quiet();
+      return clock.now() + 600_000;
+    };
+    const first = await release("a");
+    await made.run(60_000);
+    const second = await release("b");
+    expect(await found()).toMatchObject({ used: 0, free: 0, kept: 13, resting: 2, later: [second] }); // "d" has the first
+    expect(await openRoom(store, ref)).toMatchObject({ free: 2, kept: 13, resting: 0, later: [] });
+    await made.run(first - clock.now() + 1_000);
+    expect(await found()).toMatchObject({ used: 1, free: 0, resting: 1, later: [second] });
+    await made.run(second - clock.now() + 1_000);
+    expect(await found()).toMatchObject({ used: 1, free: 1, kept: 13, resting: 0, later: [] });
   });
 
   test("what was set aside is given back by zero, and the annotation goes with the last of it", async () => {

@@ -5,7 +5,7 @@ import { isOver } from "./claim/counts.ts";
 import { claimController } from "./claim/index.ts";
 import { aheadControllers } from "./conflicts/ahead.ts";
 import type { Prober } from "./conflicts/probe.ts";
-import type { IpamGauges } from "./gauges.ts";
+import { IpamGauges } from "./gauges.ts";
 import { Looks } from "./looks.ts";
 import { metal3AheadController } from "./metal3/ahead.ts";
 import { metal3Controller } from "./metal3/index.ts";
@@ -29,7 +29,7 @@ export interface IpamDeps {
    * writes an address. False unless told (docs/decisions/0029).
    */
   readonly exclusive?: boolean;
-  /** Filled with figures, for metrics. */
+  /** Filled with figures, for metrics and for `openRoom`. */
   readonly gauges?: IpamGauges;
   /** Asks the wire before addresses are given, for pools that want it (conflicts/ahead.ts); absent: nobody is asked. */
   readonly prober?: Prober;
@@ -48,7 +48,10 @@ export function ipamControllers(deps: IpamDeps): Controller[] {
   const served = poolKinds.filter(({ kind }) => names?.includes(kind) ?? true);
   const books = new Books({ clock, random, kinds: served });
   const { gauges } = deps;
-  if (gauges) gauges.read = () => books.gauges();
+  if (gauges) {
+    gauges.read = () => books.gauges();
+    gauges.outlook = (place, pool) => books.outlook(place, pool);
+  }
   const rivals = exclusive ? undefined : { reservations, looks: new Looks(truth) };
   const all = { store, truth, clock, log, books, reservations, rivals, serves, kinds: served, gauges };
   return [
@@ -78,7 +81,7 @@ export function metal3Controllers(deps: IpamDeps & { readonly random: () => numb
 
 export * from "./capacity.ts";
 export { openRoom, setAside, type OpenRoom } from "./set-aside.ts";
-export type { IpamGauges, PoolGauge } from "./gauges.ts";
+export { IpamGauges, type Outlook, type PoolGauge } from "./gauges.ts";
 export { formatAddress, parseAddress, type Address, type Family } from "./address.ts";
 export { poolProblems, poolRanges, type PoolRanges } from "./ranges.ts";
 export { poolTerms, type PoolTerms, type Terms } from "./terms.ts";

@@ -4,21 +4,35 @@ import { keyText, modify, type Key, type Problem, type ResourceStore } from "#co
 import { clusterNameLabel, type IPAddress } from "#proto";
 import { includes, subtract } from "./allocator/index.ts";
 import { referencePlace, roomOf, type PoolReference, type Room } from "./capacity.ts";
+import type { IpamGauges } from "./gauges.ts";
 import { addressesOf } from "./in-use.ts";
 import { poolPolicy, setAsideAnnotation, withSetAside, type Policy } from "./policy.ts";
 import { poolTerms, type Terms } from "./terms.ts";
 
 export type OpenRoom =
-  /** `free` is what newcomers may take; `kept`: so many more are free, but not for them. */
-  | ({ readonly kind: "room"; readonly kept: number } & Room)
+  | OpenRoomFound
   | { readonly kind: "missing" }
   | { readonly kind: "wrong"; readonly problems: readonly Problem[] };
 
-/** What claims of a new cluster may take from a pool now, counted afresh (not read from its status, which may lag). */
+/** `free` is what newcomers may take now. */
+interface OpenRoomFound extends Room {
+  readonly kind: "room";
+  /** So many more are held by nobody, but promised, set aside, drained, or beyond a quota. */
+  readonly kept: number;
+  /** And so many rest after use. */
+  readonly resting: number;
+  /** When each further one is to be had by itself, the earliest first; milliseconds since 1970. */
+  readonly later: readonly number[];
+}
+
+/**
+ * What claims of a new cluster may take from a pool, counted afresh (not read from its status, which may lag). What rests is known only
+ * to the process that gives out of the pool: without its gauges it counts as free.
+ */
 export async function openRoom(
   store: ResourceStore,
   ref: PoolReference,
-  signal?: AbortSignal,
+  { gauges, signal }: { readonly gauges?: IpamGauges; readonly signal?: AbortSignal } = {},
 ): Promise<OpenRoom> {
   const place = referencePlace(ref);
   const pool = await store.get(place.kind, place.key, signal);
@@ -30,8 +44,13 @@ export async function openRoom(
   const room = roomOf(terms, inUse);
   const lasting = { ...terms, universe: subtract(terms.universe, policy.draining) };
   const open = roomOf(lasting, inUse).free - keptOf(policy, lasting, inUse);
-  const free = Math.max(0, Math.min(open, quotaLeft(policy, ref, inUse)));
-  return { kind: "room", ...room, free, kept: room.free - free };
+  const limit = quotaLeft(policy, ref, inUse);
+  const outlook = gauges?.outlook(place, pool);
+  // The store may know of an IPAddress that the book has not heard of, and the book of one that has not come free.
+  const free = Math.max(0, Math.min(open, limit, outlook ? Number(outlook.now) : Infinity));
+  const resting = Math.min(outlook?.resting ?? 0, room.free - free);
+  const later = (outlook?.later ?? []).slice(0, Math.max(0, limit - free));
+  return { kind: "room", ...room, free, kept: room.free - free - resting, resting, later };
 }
 
 /** Free values that are promised to a claim, or set aside for a cluster. Pure. */

@@ -84,6 +84,10 @@ export interface PoolSpace {
   readonly free: number;
   /** Free too, but kept for others, or not given out any more. */
   readonly kept?: number;
+  /** So many rest after use, and are given out again when they have rested. */
+  readonly resting?: number;
+  /** When each further one is to be had by itself, the earliest first; milliseconds since 1970. */
+  readonly later?: readonly number[];
 }
 
 export interface WorkloadClusters {

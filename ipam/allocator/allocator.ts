@@ -252,6 +252,14 @@ export class Allocator {
     return this.#free.ahead(count);
   }
 
+  /** When each value that rests comes free, the earliest first; but those that something else keeps. For reports: walks all that rest. */
+  restEnds(): readonly number[] {
+    return [...this.#resting]
+      .filter(([value]) => !this.#reserved.has(value) && !this.#drains(value))
+      .map(([, { until }]) => until)
+      .sort((a, b) => a - b);
+  }
+
   counts(): Counts {
     return {
       total: this.#total,

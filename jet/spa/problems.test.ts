@@ -42,6 +42,22 @@ const table: [string, NeedSeen["room"], number, string[]][] = [
     ],
   ],
   [
+    "too little until some have rested",
+    { total: 10, free: 5, resting: 3, later: [60_000, 120_000, 180_000] },
+    0,
+    [
+      'placement.ipPoolRef: pool "default/nodes" has 5 free of 10 addresses (3 rest after use), 7 are needed (4 nodes + 3 spare); wait until 1970-01-01T00:02:00Z, when enough have rested, or add addresses to the pool or make the cluster smaller',
+    ],
+  ],
+  [
+    "too little even when those have rested",
+    { total: 10, free: 5, kept: 4, resting: 1, later: [60_000] },
+    0,
+    [
+      'placement.ipPoolRef: pool "default/nodes" has 5 free of 10 addresses (4 more are reserved, set aside or drained, 1 rest after use), 7 are needed (4 nodes + 3 spare); add addresses to the pool or make the cluster smaller',
+    ],
+  ],
+  [
     "no pool",
     undefined,
     0,

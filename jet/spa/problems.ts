@@ -1,7 +1,8 @@
 // Mistakes in a wish that its schema cannot see. Pure. All of them are found at once, by the field the user wrote.
-import type { Problem } from "#core";
+import { formatTime, type Problem } from "#core";
 import type { SpaSpec } from "#proto";
 import { controlPlanePlacement, parentOf, poolText } from "#proto/render/addresses.ts";
+import type { PoolSpace } from "../ports.ts";
 import { placementsOf, type EndpointSeen, type NeedSeen } from "./seen.ts";
 
 export function specProblems(spec: SpaSpec): Problem[] {
@@ -89,16 +90,30 @@ export function roomProblems(needs: readonly NeedSeen[]): Problem[] {
     const missing = leases.filter((lease) => !lease.claim).length;
     if (missing === 0 || missing <= room.free) return [];
     const spare = need.count - need.nodes;
-    const kept = room.kept ? ` (${room.kept} more are reserved, set aside or drained)` : "";
     return [
       {
         field: need.field,
         message:
-          `pool "${name}" has ${room.free} free of ${room.total} addresses${kept}, ${missing} are needed ` +
-          `(${need.nodes} nodes + ${spare} spare); add addresses to the pool or make the cluster smaller`,
+          `pool "${name}" has ${room.free} free of ${room.total} addresses${unfree(room)}, ${missing} are needed ` +
+          `(${need.nodes} nodes + ${spare} spare); ${waitFor(room, missing)}add addresses to the pool or make the cluster smaller`,
       },
     ];
   });
+}
+
+/** What nobody holds, and cannot be had all the same. */
+function unfree({ kept = 0, resting = 0 }: PoolSpace): string {
+  const parts = [
+    ...(kept > 0 ? [`${kept} more are reserved, set aside or drained`] : []),
+    ...(resting > 0 ? [`${resting} rest after use`] : []),
+  ];
+  return parts.length > 0 ? ` (${parts.join(", ")})` : "";
+}
+
+/** Where what is missing comes free by itself. */
+function waitFor({ free, later = [] }: PoolSpace, missing: number): string {
+  const at = later[missing - free - 1];
+  return at === undefined ? "" : `wait until ${formatTime(at)}, when enough have rested, or `;
 }
 
 /** An address for the API that somebody has already; asked for by name, or leased from the pool. */
