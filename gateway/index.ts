@@ -9,6 +9,7 @@ export { startGateway, type RunningGateway } from "./wiring.ts";
 export { runAgent, type AgentPod } from "./workload-program.ts";
 export { examine, type DoctorPorts, type Finding } from "./doctor.ts";
 export { accountOf, type VcenterAccount } from "./account.ts";
+export { followedEyes, type FollowedEyes } from "./followed-eyes.ts";
 export { openVcenterEyes, type VcenterEyes } from "./vm-witness.ts";
 export { controlPlaneDir, embeddedPrograms } from "./control-plane.ts";
 export { doctorPorts } from "./doctor-ports.ts";

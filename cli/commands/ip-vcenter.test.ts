@@ -1,14 +1,18 @@
 // What pcg ip asks a vCenter, on the simulated one: which addresses are in use, and whether a machine is gone.
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { Secret, silentLogger, systemClock } from "#core";
+import { recordingLogger } from "#core/controller/testing.ts";
 import { memoryStore } from "#core/store/memory-store.ts";
 import { serveStore } from "#core/store/serve.ts";
+import { witnessOf } from "#ipam/program/eyes.ts";
+import { ipamOptions } from "#ipam/program/index.ts";
 import { allKinds, inClusterIPPool } from "#proto";
 import { eventually, stage, type Stage } from "#sandbox/vcenter/testing.ts";
-import { openVcenter, vcenterFor } from "../vcenter.ts";
+import { settingsOf } from "../settings.ts";
+import { followVcenter, openVcenter, type AccountSettings } from "../vcenter.ts";
 import type { World } from "../world.ts";
 import { ipImport, ipSetAside } from "./ip-change.ts";
 
@@ -67,11 +71,75 @@ describe("whether a machine is gone", () => {
   });
 
   it("needs a whole account, or none", async () => {
-    expect(await vcenterFor({}, deps)).toBeUndefined();
-    await expect(vcenterFor({ username: "x" }, deps)).rejects.toThrow(/vcenter.username is given, but/);
-    await expect(vcenterFor({ server: { text: "h" } }, deps)).rejects.toThrow(/vcenter.username is missing/);
+    const follow = (settings: AccountSettings) => followVcenter(async () => settings, deps);
+    expect(await follow({})).toBeUndefined();
+    await expect(follow({ username: "x" })).rejects.toThrow(/vcenter.username is given, but/);
+    await expect(follow({ server: { text: "h" } })).rejects.toThrow(/vcenter.username is missing/);
     const bare = { server: { text: "h" }, username: "x" };
-    await expect(vcenterFor(bare, deps)).rejects.toThrow(/password is missing/);
+    await expect(follow(bare)).rejects.toThrow(/password is missing/);
+    await expect(follow({ ...bare, accountDir: dir })).rejects.toThrow(
+      /accountDir and vcenter.server are both/,
+    );
+  });
+});
+
+describe("an account that changes while the program runs", () => {
+  const never = new AbortController().signal;
+  const store = memoryStore({ clock: systemClock });
+  const write = (files: Record<string, string>) =>
+    Object.entries(files).forEach(([name, text]) => writeFileSync(join(dir, name), text));
+
+  async function program(read: () => Promise<AccountSettings>) {
+    const log = recordingLogger();
+    const eyes = await followVcenter(read, { clock: systemClock, log });
+    onTestFinished(() => eyes?.close());
+    const witness = witnessOf(eyes!, { store, log });
+    const ask = (name = "nobody") => witness.presence({ name, namespace: "c", addresses: [] }, never);
+    return { ask, log, eyes: eyes! };
+  }
+
+  it("is followed: the password's file is read again, and no secret is told", async () => {
+    write({ pw: "wrong horse" });
+    const { server, username, thumbprint } = account();
+    const argv = [
+      ...["--vcenter-server", server.text, "--vcenter-username", username],
+      ...["--vcenter-password-file", join(dir, "pw"), "--vcenter-thumbprint", thumbprint],
+    ];
+    const world = { env: {}, cwd: dir };
+    const { ask, log } = await program(async () => (await settingsOf(ipamOptions, argv, world)).vcenter);
+    expect(await ask()).toBe("unknown");
+    write({ pw: `${vcenter.account.password.reveal()}\n` });
+    expect(await ask()).toBe("gone");
+    const rotated = new Secret("battery staple");
+    vcenter.sim.knobs.setPassword(rotated);
+    vcenter.sim.knobs.expireSessions();
+    expect(await ask()).toBe("unknown");
+    write({ pw: rotated.reveal() });
+    expect(await ask()).toBe("gone");
+    rmSync(join(dir, "pw")); // in the middle of being replaced
+    expect(await ask()).toBe("gone");
+    const told = JSON.stringify(log.lines);
+    expect(told).toContain("the last one stays in use");
+    for (const secret of ["wrong horse", "battery staple", vcenter.account.password.reveal()])
+      expect(told).not.toContain(secret);
+  });
+
+  it("may be named later, by a folder: until then CAPV's objects are believed; taken away, it stays in use", async () => {
+    const folder = join(dir, "account");
+    const { ask, eyes } = await program(async () => ({ accountDir: folder }));
+    expect(await eyes.eyes()).toBeUndefined();
+    const web = await machine("web-1", "10.0.0.11");
+    expect(await ask("web-1")).toBe("gone"); // no VSphereVM of that name
+    mkdirSync(folder);
+    const { server, username, thumbprint } = account();
+    write({ "account/SERVER": server.text, "account/USERNAME": username });
+    expect(await ask("web-1")).toBe("unknown"); // not whole yet
+    write({ "account/PASSWORD": vcenter.account.password.reveal(), "account/THUMBPRINT": thumbprint });
+    expect(await ask("web-1")).toBe("there");
+    rmSync(folder, { recursive: true });
+    expect(await ask("web-1")).toBe("there");
+    await web.remove();
+    expect(await ask("web-1")).toBe("gone");
   });
 });
 

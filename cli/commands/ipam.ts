@@ -3,14 +3,15 @@ import { stringify } from "yaml";
 import { Fault } from "#core";
 import { ipamManifests, ipamOptions, runIpam } from "#ipam/program/index.ts";
 import { settingsOf } from "../settings.ts";
-import { vcenterFor } from "../vcenter.ts";
+import { followVcenter } from "../vcenter.ts";
 import type { World } from "../world.ts";
 
 export async function ipam(world: World, argv: readonly string[]): Promise<void> {
   const settings = await settingsOf(ipamOptions, argv, world);
   const { env, clock, random } = world;
   const log = world.logAt(settings.log.level);
-  const vcenter = await vcenterFor(settings.vcenter, { clock, log });
+  const read = async () => (await settingsOf(ipamOptions, argv, world)).vcenter;
+  const vcenter = await followVcenter(read, { clock, log });
   try {
     const deps = { env, clock, random, log, ...(vcenter ? { vcenter } : {}) };
     await runIpam(deps, settings, world.signal);

@@ -41,8 +41,8 @@ import {
   sqliteHistory,
   type HistoryShelf,
 } from "../history/index.ts";
-import type { VmWitness } from "../static/index.ts";
 import { programMetrics, servePages } from "./diagnostics.ts";
+import { guestsOf, witnessOf, type VcenterSight } from "./eyes.ts";
 import { podConnection } from "./in-cluster.ts";
 import type { IpamSettings } from "./options.ts";
 import { chosenParts, parts, servedKinds } from "./parts.ts";
@@ -57,11 +57,8 @@ export interface ProgramDeps {
   readonly clock: Clock;
   readonly log: Logger;
   readonly random: () => number;
-  /** The vCenter of the machines, where the settings name one. */
-  readonly vcenter?: {
-    readonly witness: VmWitness;
-    guests(signal: AbortSignal): Promise<readonly GuestAddress[]>;
-  };
+  /** The vCenter of the machines, where the settings name one or may do so later. */
+  readonly vcenter?: VcenterSight;
 }
 
 /** The lease's name: upstream's, so that its manager and ours never act at the same time where both elect a leader. */
@@ -124,7 +121,7 @@ export async function runIpam(deps: ProgramDeps, settings: IpamSettings, signal:
         gauges,
         exclusive: settings.leaderElect,
         prober: arpProber({ clock, wire: systemWire }),
-        ...(vcenter ? { witness: vcenter.witness } : {}),
+        ...(vcenter ? { witness: witnessOf(vcenter, { store, log }) } : {}),
         ...(settings.watchFilter === undefined ? {} : { serves: bearing(settings.watchFilter) }),
       };
       const bearers = [ipAddress as Kind, metal3IPAddress as Kind].filter((kind) =>
@@ -135,7 +132,12 @@ export async function runIpam(deps: ProgramDeps, settings: IpamSettings, signal:
         ...historyControllers({ store, clock, log, shelf: history }, bearers),
       ];
       const watching = watchConflicts(
-        { store, clock, log, ...(vcenter ? { guests: vcenter.guests } : {}) },
+        {
+          store,
+          clock,
+          log,
+          ...(vcenter ? { guests: (until: AbortSignal) => guestsOf(vcenter, until) } : {}),
+        },
         {
           everyMs: conflictsEveryMs,
           onFound: (found) => void (conflicts = found),

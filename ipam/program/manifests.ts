@@ -15,6 +15,7 @@ export interface ManifestWishes {
 
 const name = "pcg-ipam";
 const service = "pcg-ipam-webhook";
+const accountDir = "/etc/pcg-ipam/vcenter";
 
 /** In the order in which they are to be applied. Pure. */
 export function ipamManifests(wishes: ManifestWishes): readonly Resource[] {
@@ -111,6 +112,8 @@ function deployment(
         spec: {
           serviceAccountName: name,
           terminationGracePeriodSeconds: 10,
+          // SERVER, USERNAME, PASSWORD, THUMBPRINT or CA, where somebody makes it; followed when it changes.
+          volumes: [{ name: "vcenter", secret: { secretName: "pcg-ipam-vcenter", optional: true } }],
           containers: [
             {
               name: "ipam",
@@ -122,9 +125,9 @@ function deployment(
                 `--leader-election-namespace=${namespace}`,
                 ...(webhooks ? [`--webhook-service=${namespace}/${service}`] : ["--webhook-port=0"]),
                 "--diagnostics-address=:8080",
+                `--vcenter-account-dir=${accountDir}`,
               ],
-              // SERVER, USERNAME, PASSWORD, THUMBPRINT or CA as in the options, where somebody makes it.
-              envFrom: [{ prefix: "PCG_VCENTER_", secretRef: { name: "pcg-ipam-vcenter", optional: true } }],
+              volumeMounts: [{ name: "vcenter", mountPath: accountDir, readOnly: true }],
               ports: [
                 port("health", 8081),
                 port("metrics", 8080),

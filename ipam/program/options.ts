@@ -82,8 +82,12 @@ export const ipamOptions = group({
         optional: true,
       }),
       ca: option(path(), { help: "File with the certificate authority of vCenter, PEM.", optional: true }),
+      accountDir: option(path(), {
+        help: "Folder with files SERVER, USERNAME, PASSWORD and THUMBPRINT or CA (PEM) instead of these options: a Secret that is mounted. It may come later.",
+        optional: true,
+      }),
     },
-    "The vCenter of CAPV's machines, for static addresses. Without one, CAPV's VSphereVM objects tell whether a machine is gone.",
+    "The vCenter of CAPV's machines, for static addresses. Files are read anew whenever vCenter is asked: a change needs no restart. Without a vCenter, CAPV's VSphereVM objects tell whether a machine is gone.",
   ),
   log: group({
     level: option(oneOf("debug", "info", "warn", "error"), { help: "How much to log.", default: "info" }),

@@ -140,7 +140,7 @@ function isOpen({ kind, subject }: StaticSeen): boolean {
 }
 
 /** CAPV destroys the VM before its VSphereVM object goes. */
-function objectsAsWitness(store: ResourceStore): VmWitness {
+export function objectsAsWitness(store: ResourceStore): VmWitness {
   return {
     async presence({ name, namespace }, signal) {
       const found = await store.get(vsphereVM, { ...(namespace ? { namespace } : {}), name }, signal);
