@@ -102,6 +102,14 @@ describe("an IPAddress that ends", () => {
     expect(book.offer(await claim("third"))).toMatchObject({ value: first });
   });
 
+  test("while another bears its address, too, leaves that to the other: so are duplicates ended", async () => {
+    const { book, claim, make, known, address, first, hear } = await bound();
+    hear("Added", await make(await claim("double"), first));
+    hear("Deleted", address);
+    expect(book.offer(known)).toMatchObject({ value: first + 1n });
+    expect(book.oddities().duplicates).toEqual([]);
+  });
+
   test.each<[string, { metadata?: object; status?: object }]>([
     ["deleted", { metadata: { deletionTimestamp: "2026-01-01T00:00:00Z" } }],
     ["another of its name", { metadata: { uid: "other" } }],

@@ -93,7 +93,7 @@ export class PoolBook {
     const owner = ownerOf(address);
     if (this.#borne.get(owner)?.uid !== address.metadata.uid) return; // another of its name by now
     this.#borne.delete(owner);
-    if (isTorn) this.#pending.set(owner, "unknown");
+    if (isTorn && this.#othersOf(owner).length === 0) this.#pending.set(owner, "unknown"); // else it is how duplicates are ended
     if (this.#pending.has(owner)) return; // offered again already (D2)
     const groups = [...this.#allocator.groupsOf(owner), wishGroup(this.#allocator.heldBy(owner))];
     this.#allocator.release(owner, this.#deps.clock.now());
