@@ -96,6 +96,7 @@ export {
   type VmPresence,
   type VmWitness,
 } from "./static/index.ts";
+export { growthController, growthKinds, type GrowthDeps } from "./growth/index.ts";
 export { sayEvent, type Saying } from "./events.ts";
 export * from "./conflicts/index.ts";
 export * from "./history/index.ts";

@@ -122,6 +122,7 @@ export async function runIpam(deps: ProgramDeps, settings: IpamSettings, signal:
         exclusive: settings.leaderElect,
         prober: arpProber({ clock, wire: systemWire }),
         ...(vcenter ? { witness: witnessOf(vcenter, { store, log }) } : {}),
+        ...(settings.namespace === undefined ? {} : { namespace: settings.namespace }),
         ...(settings.watchFilter === undefined ? {} : { serves: bearing(settings.watchFilter) }),
       };
       const bearers = [ipAddress as Kind, metal3IPAddress as Kind].filter((kind) =>
