@@ -6,6 +6,7 @@
 //   D3. The document is what is signed: whoever changes a byte of it breaks the signature.
 import { createHash } from "node:crypto";
 import type { Problem } from "#core";
+import { sizeProblems } from "#proto/render/pool-size.ts";
 import { spaSpecSchema, type SpaSpec } from "#proto/kinds/spa.ts";
 import type { DesiredCluster, SignedDocument } from "#proto/messages.ts";
 import { filled, present } from "./absent.ts";
@@ -185,6 +186,8 @@ function draftOf(entity: ClusterEntity, parts: Parts, context: DesireContext) {
         ...machines(worker.pool),
         name: worker.pool.poolConfig?.name ?? undefined,
         size: worker.pool.poolConfig?.size ?? undefined,
+        minSize: worker.pool.poolConfig?.minSize ?? undefined,
+        maxSize: worker.pool.poolConfig?.maxSize ?? undefined,
         placement: ownPlacement(worker) ? placeFor(worker, entity, context) : undefined,
         updateStrategy: worker.pool.poolConfig?.updateStrategy?.type ?? undefined,
       }),
@@ -280,7 +283,7 @@ export function kubernetesVersion(entity: ClusterEntity): string | undefined {
 }
 
 function poolProblems({ pool, field }: PoolAt): Problem[] {
-  const { size, isControlPlane = false } = pool.poolConfig ?? {};
+  const { size, minSize, maxSize, isControlPlane = false } = pool.poolConfig ?? {};
   const odd = isControlPlane && typeof size === "number" && ![1, 3, 5].includes(size);
   return [
     ...when(
@@ -288,6 +291,17 @@ function poolProblems({ pool, field }: PoolAt): Problem[] {
       `${field}.poolConfig.size`,
       `a control plane has 1, 3 or 5 machines, not ${size ?? 0}`,
     ),
+    ...when(
+      Boolean(isControlPlane) && (maxSize ?? minSize) != null,
+      `${field}.poolConfig.${maxSize == null ? "minSize" : "maxSize"}`,
+      "a control plane is not autoscaled; leave minSize and maxSize out",
+    ),
+    ...(!isControlPlane && size != null
+      ? sizeProblems({
+          size,
+          ...present({ minSize: minSize ?? undefined, maxSize: maxSize ?? undefined }),
+        }).map(({ field: part, message }) => ({ field: `${field}.poolConfig.${part}`, message }))
+      : []),
     ...when(
       !isControlPlane && (pool.cloudConfig?.placements?.length ?? 0) > 1,
       `${field}.cloudConfig.placements`,

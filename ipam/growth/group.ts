@@ -1,6 +1,5 @@
 // A MachineDeployment that an autoscaler may make larger: how many machines there may be of it at once. Pure.
-import type { MachineDeployment } from "#proto";
-import { maxSizeAnnotation, minSizeAnnotation } from "./words.ts";
+import { maxSizeAnnotation, minSizeAnnotation, type MachineDeployment } from "#proto";
 
 export type Growth =
   /** No autoscaler is meant. */

@@ -8,6 +8,7 @@ import {
   ipAddress,
   ipAddressClaim,
   machineDeployment,
+  maxSizeAnnotation,
   vsphereMachine,
   vsphereMachineTemplate,
   type MachineDeployment,
@@ -25,7 +26,6 @@ import {
   sizes,
   templateDraft,
 } from "./testing.ts";
-import { maxSizeAnnotation } from "./words.ts";
 
 async function staged(addresses = ["10.0.0.10-10.0.0.19"], processes = 1) {
   const made = await stage((deps) => [

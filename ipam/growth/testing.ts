@@ -5,6 +5,8 @@ import {
   deploymentNameLabel,
   inClusterIPPool,
   ipamGroup,
+  maxSizeAnnotation,
+  minSizeAnnotation,
   type Cluster,
   type IPAddressClaim,
   type MachineDeployment,
@@ -12,7 +14,6 @@ import {
   type VSphereMachine,
   type VSphereMachineTemplate,
 } from "#proto";
-import { maxSizeAnnotation, minSizeAnnotation } from "./words.ts";
 
 const namespace = "c";
 

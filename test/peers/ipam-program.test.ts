@@ -13,6 +13,7 @@ import {
   claimOf,
   clusterDraft,
   deploymentDraft,
+  machineDraft,
   sizes,
   templateDraft,
 } from "#ipam/growth/testing.ts";
@@ -29,6 +30,7 @@ import {
   metal3IPPool,
   metal3Kinds,
   namespace,
+  vsphereMachine,
   vsphereMachineTemplate,
   type IPAddressClaim,
 } from "#proto";
@@ -255,21 +257,25 @@ test("what an autoscaler may grow to is kept from another cluster, and had by it
     "one has the last, the other is told that there is none",
     async () => (await states()) === "AddressAllocated,PoolExhausted",
   );
-  for (const name of ["w-1", "w-2", "w-3"]) await store.create(ipAddressClaim, claimOf("c1", `${name}-0-0`));
-  await until(
-    "the cluster's own are served",
-    async () =>
-      (await state("w-1-0-0")) === "AddressAllocated" &&
-      (await state("w-2-0-0")) === "AddressAllocated" &&
-      (await state("w-3-0-0")) === "AddressAllocated",
-  );
-  expect(await states()).toBe("AddressAllocated,PoolExhausted");
-  await modify(store, machineDeployment, at("w"), ({ metadata }) => {
-    metadata.annotations = {};
+  const names = ["w-1", "w-2", "w-3"];
+  for (const name of names) {
+    await store.create(vsphereMachine, machineDraft(name, "w"));
+    await store.create(ipAddressClaim, claimOf("c1", `${name}-0`));
+  }
+  await until("the cluster's own are served", async () => {
+    const all = await Promise.all(names.map((name) => state(`${name}-0`)));
+    return all.every((each) => each === "AddressAllocated");
   });
+  expect(await states()).toBe("AddressAllocated,PoolExhausted");
+  const resize = (annotations: Record<string, string>) =>
+    modify(store, machineDeployment, at("w"), ({ metadata }) => {
+      metadata.annotations = annotations;
+    });
+  await resize(sizes(1, 1));
   await until(
     "the other has what came free",
     async () => (await states()) === "AddressAllocated,AddressAllocated",
   );
-  expect(await kept()).toBeUndefined();
+  await resize({});
+  await until("nothing is set aside any more", async () => (await kept()) === undefined);
 });
