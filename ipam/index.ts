@@ -81,6 +81,7 @@ export function metal3Controllers(deps: IpamDeps & { readonly random: () => numb
 
 export * from "./capacity.ts";
 export { openRoom, setAside, type OpenRoom } from "./set-aside.ts";
+export { grownFor } from "./policy.ts";
 export { IpamGauges, type Outlook, type PoolGauge } from "./gauges.ts";
 export { formatAddress, parseAddress, type Address, type Family } from "./address.ts";
 export { poolProblems, poolRanges, type PoolRanges } from "./ranges.ts";

@@ -1,4 +1,4 @@
-// Room that is kept: for clusters by name (what an autoscaler may grow to), for claims by name, for nobody while a range is drained.
+// Room that is kept: for clusters by name (by hand, and by growth/ for autoscalers), for claims by name, for nobody while a range is drained.
 // What is kept is free, and yet not to be had by whoever comes anew.
 import { keyText, modify, type Key, type Problem, type ResourceStore } from "#core";
 import { clusterNameLabel, type IPAddress } from "#proto";
