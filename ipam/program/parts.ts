@@ -84,6 +84,8 @@ function versionsOf(kind: Kind): readonly string[] {
 export interface Served {
   readonly kinds: readonly Kind[];
   readonly older: ReadonlyMap<string, string>;
+  /** Kinds that a part would do more with, and that may not be read. */
+  readonly unread?: readonly string[];
 }
 
 /** Which of the kinds that any part could use the server has, and in which version. */
@@ -93,19 +95,21 @@ export async function servedKinds(store: ResourceStore): Promise<Served> {
   const wanted = new Map(needed.map((kind) => [versionKey(kind), kind] as const));
   const older = new Map<string, string>();
   const kinds: Kind[] = [];
+  const unread: string[] = [];
   const helpful = Object.values(parts).flatMap(({ helps = [] }) => helps);
   for (const kind of helpful) wanted.set(versionKey(kind), kind);
   for (const [key, kind] of wanted) {
     const version = await servedVersion(store, kind, versionsOf(kind)).catch((error: unknown) => {
       // Who was installed before there was such a helper may not read its kinds, and goes on as before.
-      if (isFault(error, "Forbidden") && !isNeeded(kind)) return undefined;
-      throw error;
+      if (!isFault(error, "Forbidden") || isNeeded(kind)) throw error;
+      unread.push(`${kind.plural}.${kind.group}`);
+      return undefined;
     });
     if (version === undefined) continue;
     kinds.push(kind);
     if (version !== kind.version) older.set(key, version);
   }
-  return { kinds, older };
+  return { kinds, older, unread };
 }
 
 /** The parts to run: those asked for, or all that the server has the kinds of. Invalid where one asked for cannot run. */
