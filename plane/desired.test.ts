@@ -337,3 +337,19 @@ test("a worker pool's bounds for an autoscaler go into the spec; bounds that do 
     `spec.machinepoolconfig[${leader}].poolConfig.maxSize: a control plane is not autoscaled; leave minSize and maxSize out`,
   ]);
 });
+
+test.each([
+  [{ size: 2, minSize: 0, maxSize: 0 }],
+  [{ size: 2, minSize: 2, maxSize: 2 }],
+  [{ size: 2, minSize: null, maxSize: null }],
+])("no autoscaler is meant by %j, which clients send of any pool, a control plane's too", (config) => {
+  const entity = sampleEntity();
+  for (const each of entity.spec.machinepoolconfig!) {
+    const size = each.poolConfig!.isControlPlane ? 1 : 2;
+    const [minSize, maxSize] = [config.minSize, config.maxSize].map((many) => (many ? size : many));
+    Object.assign(each.poolConfig!, { size, minSize, maxSize });
+  }
+  const { workerPools } = specFor(entity);
+  expect(workerPools[0]).not.toHaveProperty("minSize");
+  expect(workerPools[0]).not.toHaveProperty("maxSize");
+});

@@ -186,8 +186,7 @@ function draftOf(entity: ClusterEntity, parts: Parts, context: DesireContext) {
         ...machines(worker.pool),
         name: worker.pool.poolConfig?.name ?? undefined,
         size: worker.pool.poolConfig?.size ?? undefined,
-        minSize: worker.pool.poolConfig?.minSize ?? undefined,
-        maxSize: worker.pool.poolConfig?.maxSize ?? undefined,
+        ...boundsOf(worker.pool),
         placement: ownPlacement(worker) ? placeFor(worker, entity, context) : undefined,
         updateStrategy: worker.pool.poolConfig?.updateStrategy?.type ?? undefined,
       }),
@@ -282,9 +281,19 @@ export function kubernetesVersion(entity: ClusterEntity): string | undefined {
   return said ? `v${said.replace(/^v/, "")}` : undefined;
 }
 
+/** What an autoscaler may make of a pool. Clients that want none send zeros, or the size in all three places. */
+function boundsOf({ poolConfig }: MachinePoolEntity): { minSize?: number; maxSize?: number } {
+  const { size, minSize, maxSize } = poolConfig ?? {};
+  const isOne = minSize === size && maxSize === size;
+  if (isOne || !(minSize || maxSize)) return {};
+  return present({ minSize: minSize ?? undefined, maxSize: maxSize || undefined });
+}
+
 function poolProblems({ pool, field }: PoolAt): Problem[] {
-  const { size, minSize, maxSize, isControlPlane = false } = pool.poolConfig ?? {};
+  const { size, isControlPlane = false } = pool.poolConfig ?? {};
   const odd = isControlPlane && typeof size === "number" && ![1, 3, 5].includes(size);
+  const bounds = boundsOf(pool);
+  const [bound] = Object.keys(bounds);
   return [
     ...when(
       Boolean(odd),
@@ -292,16 +301,13 @@ function poolProblems({ pool, field }: PoolAt): Problem[] {
       `a control plane has 1, 3 or 5 machines, not ${size ?? 0}`,
     ),
     ...when(
-      Boolean(isControlPlane) && (maxSize ?? minSize) != null,
-      `${field}.poolConfig.${maxSize == null ? "minSize" : "maxSize"}`,
+      Boolean(isControlPlane) && bound !== undefined,
+      `${field}.poolConfig.${bound ?? ""}`,
       "a control plane is not autoscaled; leave minSize and maxSize out",
     ),
-    ...(!isControlPlane && size != null
-      ? sizeProblems({
-          size,
-          ...present({ minSize: minSize ?? undefined, maxSize: maxSize ?? undefined }),
-        }).map(({ field: part, message }) => ({ field: `${field}.poolConfig.${part}`, message }))
-      : []),
+    ...(!isControlPlane && size != null ? sizeProblems({ size, ...bounds }) : []).map(
+      ({ field: part, message }) => ({ field: `${field}.poolConfig.${part}`, message }),
+    ),
     ...when(
       !isControlPlane && (pool.cloudConfig?.placements?.length ?? 0) > 1,
       `${field}.cloudConfig.placements`,
