@@ -22,12 +22,12 @@ import {
   type SpectroCluster,
 } from "#proto";
 import { decisionName } from "#proto/render/names.ts";
-import { includes, overlay } from "#proto/render/shape.ts";
 import { milestoneTitles } from "#proto/render/titles.ts";
 import { planAgent, type AgentAction, type AgentPlan, type AgentSeen, type Progress } from "./plan.ts";
 import type { AgentDeps, AgentOptions } from "./ports.ts";
 import { agentEvents } from "./events.ts";
 import { newsOf } from "./news.ts";
+import { holds, laidOver } from "./render/worker-pool.ts";
 import { modifyStatus } from "./status.ts";
 
 /** An unchanged status is told again after so long: before it has enrolled, the agent's outlet leads nowhere. */
@@ -83,8 +83,7 @@ export function agentController(
     } catch (error) {
       if (!isFault(error, "AlreadyExists")) throw error;
       const have = await store.get(kind, { namespace, name: object.metadata.name });
-      if (have && !includes(have.spec, object.spec))
-        await store.update(kind, { ...have, spec: overlay(have.spec, object.spec) });
+      if (have && !holds(have, object)) await store.update(kind, laidOver(have, object));
     }
   }
 

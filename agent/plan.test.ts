@@ -12,7 +12,7 @@ import {
 } from "#proto";
 import type { z } from "zod";
 import { planAgent, type AgentAction, type AgentSeen } from "./plan.ts";
-import { workerPool } from "./render/worker-pool.ts";
+import { laidOver, workerPool } from "./render/worker-pool.ts";
 
 const ns = "cluster-u1";
 
@@ -179,6 +179,67 @@ describe("planAgent", () => {
     expect(lines).toContain("remove MachineHealthCheck/c1-w");
     expect(lines.join()).not.toContain("by-hand");
     expect(lines.some((line) => line.includes(kubeadmConfigTemplate.kind))).toBe(false); // still referred to
+  });
+
+  describe("with an autoscaler's bounds", () => {
+    const bounds = { name: "w", size: 2, minSize: 1, maxSize: 5 };
+    const low = "cluster.x-k8s.io/cluster-api-autoscaler-node-group-min-size";
+    const high = "cluster.x-k8s.io/cluster-api-autoscaler-node-group-max-size";
+    const grown = (replicas: number, annotations?: Record<string, string>) =>
+      made(desired({ workerPools: [bounds] })).map((each) =>
+        each.kind === machineDeployment.kind
+          ? {
+              ...each,
+              metadata: { ...each.metadata, ...(annotations ? { annotations } : {}) },
+              spec: { ...(each.spec as object), replicas },
+              status: settledCounters(replicas),
+            }
+          : each,
+      );
+    const deployment = (objects: readonly Resource[], pool: object) =>
+      planAgent(
+        seen(
+          [...control(3, settledCounters(3)), ...objects],
+          desired({ workerPools: [pool as typeof bounds] }),
+        ),
+      ).actions.find((a) => a.do === "apply" && a.kind === machineDeployment);
+
+    it("tells them on the MachineDeployment, which begins with its size", () => {
+      const action = deployment([], bounds);
+      expect(action?.do === "apply" && action.object).toMatchObject({
+        metadata: { annotations: { [low]: "1", [high]: "5" } },
+        spec: { replicas: 2 },
+      });
+    });
+
+    it("leaves what the autoscaler made of it, within them", () => {
+      expect(deployment(grown(4, { [low]: "1", [high]: "5" }), bounds)).toBeUndefined();
+      const lower = deployment(grown(4, { [low]: "1", [high]: "5" }), { ...bounds, maxSize: 3 });
+      expect(lower?.do === "apply" && lower.object).toMatchObject({
+        metadata: { annotations: { [high]: "3" } },
+        spec: { replicas: 3 },
+      });
+      const plan = planAgent(
+        seen(
+          [...control(3, settledCounters(3)), ...grown(4, { [low]: "1", [high]: "5" })],
+          desired({ workerPools: [bounds] }),
+        ),
+      );
+      expect(plan.conditions[1]).toMatchObject({ status: "True", message: "4 worker nodes" });
+    });
+
+    it("takes them off where they are not wanted any more, and what others wrote stays", () => {
+      const have = grown(4, { [low]: "1", [high]: "5", "deployment.kubernetes.io/revision": "7" });
+      const action = deployment(have, { name: "w", size: 2 });
+      const before = have.find((each) => each.kind === machineDeployment.kind)!;
+      expect(action?.do === "apply" && laidOver(before, action.object)).toMatchObject({
+        metadata: { annotations: { "deployment.kubernetes.io/revision": "7" } },
+        spec: { replicas: 2 },
+      });
+      expect(
+        action?.do === "apply" && laidOver(before, action.object).metadata.annotations,
+      ).not.toHaveProperty([high]);
+    });
   });
 
   it("frees a machine first where the pool asks for it", () => {

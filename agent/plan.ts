@@ -16,12 +16,13 @@ import {
   vsphereMachineTemplate,
   type MachineStatus,
   type SpectroCluster,
+  type WorkerPool,
 } from "#proto";
 import { machineStatuses } from "#proto/render/machines.ts";
 import { words } from "#proto/render/names.ts";
-import { includes } from "#proto/render/shape.ts";
+import { sizeNow } from "#proto/render/pool-size.ts";
 import { remediationBlocked } from "./remediation.ts";
-import { healthCheck, workerPool, type Wanted } from "./render/worker-pool.ts";
+import { healthCheck, holds, workerPool, type Wanted } from "./render/worker-pool.ts";
 
 export interface AgentSeen {
   readonly spc: SpectroCluster;
@@ -145,7 +146,15 @@ function poolActions(seen: AgentSeen): AgentAction[] {
 function wantedObjects({ spc, objects }: AgentSeen): Wanted[] {
   const template = controlPlaneTemplate(objects);
   if (!template) return [];
-  return spc.spec.desired.workerPools.flatMap((pool) => workerPool(spc.spec.desired, pool, template));
+  return spc.spec.desired.workerPools.flatMap((pool) =>
+    workerPool(spc.spec.desired, { ...pool, size: sizeOf(pool, objects) }, template),
+  );
+}
+
+/** What an autoscaler made of the pool stays, within its bounds. */
+function sizeOf(pool: WorkerPool, objects: readonly Resource[]): number {
+  const have = ofKind(objects, machineDeployment).find((d) => d.metadata.labels?.[words.pool] === pool.name);
+  return sizeNow(pool, (have?.spec as { replicas?: number } | undefined)?.replicas);
 }
 
 /** What the control plane's machines are cloned from: what the gateway resolved, as the world has it. */
@@ -163,7 +172,7 @@ function controlPlaneTemplate(objects: readonly Resource[]): string | undefined 
 function missing(objects: readonly Resource[], { kind, object }: Wanted): AgentAction[] {
   const have = objects.find((o) => o.kind === kind.kind && o.metadata.name === object.metadata.name);
   const immutable = kind === vsphereMachineTemplate || kind === kubeadmConfigTemplate;
-  if (have && (immutable || includes(have.spec, object.spec))) return [];
+  if (have && (immutable || holds(have, object))) return [];
   return [{ do: "apply", kind, object }];
 }
 
@@ -172,10 +181,11 @@ function workerProgress({ spc, objects }: AgentSeen): Progress {
   let done = 0;
   let total = 0;
   for (const pool of spc.spec.desired.workerPools) {
-    total += pool.size;
+    const size = sizeOf(pool, objects);
+    total += size;
     const object = deployments.find((d) => d.metadata.labels?.[words.pool] === pool.name);
-    if (object) done += settled(object, pool.size);
-    else if (pool.size === 0) continue;
+    if (object) done += settled(object, size);
+    else if (size === 0) continue;
   }
   // A pool on its way out counts as one thing left to do.
   const leaving = deployments.some((d) => isUnwanted(d, spc));

@@ -11,6 +11,8 @@ import {
 } from "#core";
 import {
   arpProber,
+  growthController,
+  growthKinds,
   historyControllers,
   historyFile,
   historyMigration,
@@ -21,7 +23,7 @@ import {
   watchConflicts,
   type Prober,
 } from "#ipam";
-import { ipAddress, metal3IPAddress, metal3IPPool, vsphereMachine } from "#proto";
+import { inClusterPoolKinds, ipAddress, metal3IPAddress, metal3IPPool, vsphereMachine } from "#proto";
 import type { VsphereClient } from "#vsphere";
 import { guestAddresses, vcenterWitness } from "./vm-witness.ts";
 
@@ -48,6 +50,7 @@ export async function addressWork(deps: AddressDeps, dataDir: string): Promise<A
   const database = await openDatabase(join(dataDir, historyFile), { migrations: [historyMigration] });
   const shelf = sqliteHistory(database);
   const [metal3, machines] = await Promise.all([serves(store, metal3IPPool), serves(store, vsphereMachine)]);
+  const growth = await Promise.all(growthKinds.map((kind) => serves(store, kind)));
   const witness = vcenterWitness(vcenter, log);
   const kinds = [ipAddress as Kind, ...(metal3 ? [metal3IPAddress as Kind] : [])];
   const prober = arpProber({ clock: deps.clock, wire: systemWire });
@@ -62,6 +65,14 @@ export async function addressWork(deps: AddressDeps, dataDir: string): Promise<A
             witness,
             serves: ({ group }) => metal3 || group !== metal3IPPool.group,
           })
+        : []),
+      ...(growth.every(Boolean)
+        ? [
+            growthController({
+              ...deps,
+              kinds: [...inClusterPoolKinds, ...(metal3 ? [metal3IPPool as Kind] : [])],
+            }),
+          ]
         : []),
     ],
     watch: (signal) =>

@@ -260,8 +260,9 @@ export class PoolBook {
     this.#allocator.dropPromises();
     for (const { key, what, until } of reserved)
       if (until === undefined || until > now) this.#allocator.reserve(what, key, until);
-    for (const { key, what, until } of aside)
-      if (until === undefined || until > now) this.#allocator.setAside(clusterGroup(key), what, until);
+    for (const { key, what, until, then } of aside)
+      if (until === undefined || until > now) this.#allocator.setAside(clusterGroup(key), what, until, then);
+      else this.#allocator.setAside(clusterGroup(key), then);
   }
 
   #queueUp(key: Key, claim: IPAddressClaim): void {

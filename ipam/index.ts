@@ -81,6 +81,7 @@ export function metal3Controllers(deps: IpamDeps & { readonly random: () => numb
 
 export * from "./capacity.ts";
 export { openRoom, setAside, type OpenRoom } from "./set-aside.ts";
+export { grownFor } from "./policy.ts";
 export { IpamGauges, type Outlook, type PoolGauge } from "./gauges.ts";
 export { formatAddress, parseAddress, type Address, type Family } from "./address.ts";
 export { poolProblems, poolRanges, type PoolRanges } from "./ranges.ts";
@@ -96,6 +97,7 @@ export {
   type VmPresence,
   type VmWitness,
 } from "./static/index.ts";
+export { growthController, growthKinds, type GrowthDeps } from "./growth/index.ts";
 export { sayEvent, type Saying } from "./events.ts";
 export * from "./conflicts/index.ts";
 export * from "./history/index.ts";

@@ -8,6 +8,7 @@
 //   ipam.pcg.dev/quota-per-namespace  how many the claims of a namespace may hold
 //   ipam.pcg.dev/reserve              for claims by name: "db-0=10.0.0.7, other/db-1=10.0.0.8 until 2027-01-01T00:00:00Z"
 //   ipam.pcg.dev/set-aside            so many for a cluster: "cluster-1/c1=12, c2=5 until 2027-01-01T00:00:00Z"
+//   ipam.pcg.dev/set-aside-growth     the same, written by growth/ alone; of both the larger counts
 import type { Problem } from "#core";
 import { formatAddress } from "./address.ts";
 import { strategies, toSet, type IntervalSet, type Strategy } from "./allocator/index.ts";
@@ -19,6 +20,8 @@ export const policyPrefix = "ipam.pcg.dev/";
 /** On a claim: the address that it wants, and no other. */
 export const wishAnnotation = `${policyPrefix}address`;
 export const setAsideAnnotation = `${policyPrefix}set-aside`;
+/** What autoscalers may grow to, written by a controller (growth/). People write the other one. */
+export const growthAnnotation = `${policyPrefix}set-aside-growth`;
 
 export interface Promised<T> {
   /** "namespace/name" of a claim, or of a cluster. */
@@ -26,6 +29,11 @@ export interface Promised<T> {
   readonly what: T;
   /** Milliseconds since 1970; undefined: for ever. */
   readonly until: number | undefined;
+}
+
+export interface Aside extends Promised<number> {
+  /** What is kept once that time has passed: the automatic share. */
+  readonly then: number;
 }
 
 export interface Policy {
@@ -36,7 +44,8 @@ export interface Policy {
   readonly perCluster: number | undefined;
   readonly perNamespace: number | undefined;
   readonly reserved: readonly Promised<bigint>[];
-  readonly aside: readonly Promised<number>[];
+  /** One for each cluster. */
+  readonly aside: readonly Aside[];
 }
 
 /** The policy of a pool, and what is wrong with its annotations; one that is wrong counts as absent. Pure. */
@@ -58,6 +67,8 @@ export function poolPolicy(
   const duration = (name: string) => read(name, positiveDuration, "a time such as 90s, 10m or 24h") ?? 0;
   const count = (name: string) => read(name, wholeNumber, "a whole number");
   const home = pool.metadata.namespace ?? "";
+  const asideIn = (name: string) =>
+    read(name, (text) => promises(text, home, wholeNumber), exampleAside) ?? [];
   const policy: Policy = {
     strategy:
       read(
@@ -71,7 +82,7 @@ export function poolPolicy(
     perCluster: count("quota-per-cluster"),
     perNamespace: count("quota-per-namespace"),
     reserved: read("reserve", (text) => promises(text, home, terms.read), exampleReserve) ?? [],
-    aside: read("set-aside", (text) => promises(text, home, wholeNumber), exampleAside) ?? [],
+    aside: largerOf(asideIn("set-aside"), asideIn("set-aside-growth")),
   };
   return { policy, problems };
 }
@@ -119,6 +130,35 @@ function promises<T>(
     list.push({ key: name.includes("/") || home === "" ? name : `${home}/${name}`, what, until });
   }
   return list;
+}
+
+/** What is kept for each cluster where a person and growth/ both say so: not the sum, since both count what the cluster holds. Pure. */
+function largerOf(byHand: readonly Promised<number>[], grown: readonly Promised<number>[]): Aside[] {
+  const growth = new Map(grown.map(({ key, what }) => [key, what]));
+  const hand = new Map(byHand.map((each) => [each.key, each]));
+  return [...new Set([...hand.keys(), ...growth.keys()])].map((key) => {
+    const own = hand.get(key);
+    const least = growth.get(key) ?? 0;
+    return own && own.what > least
+      ? { ...own, then: own.until === undefined ? 0 : least }
+      : { key, what: least, until: undefined, then: 0 };
+  });
+}
+
+/** What growth/ keeps for a cluster in the pool; undefined: nothing. Pure. */
+export function grownFor(pool: Pool, cluster: string): number | undefined {
+  return grown(pool).find(({ key }) => key === cluster)?.what;
+}
+
+/** The clusters, "namespace/name", that growth/ keeps something for in the pool. Pure. */
+export function grownClusters(pool: Pool): readonly string[] {
+  return grown(pool).map(({ key }) => key);
+}
+
+function grown({ metadata }: Pool): readonly Promised<number>[] {
+  return (
+    promises(metadata.annotations?.[growthAnnotation] ?? "", metadata.namespace ?? "", wholeNumber) ?? []
+  );
 }
 
 /** The annotation with another count for one cluster; undefined when nothing is set aside any more. Pure. */

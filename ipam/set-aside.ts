@@ -1,4 +1,4 @@
-// Room that is kept: for clusters by name (what an autoscaler may grow to), for claims by name, for nobody while a range is drained.
+// Room that is kept: for clusters by name (by hand, and by growth/ for autoscalers), for claims by name, for nobody while a range is drained.
 // What is kept is free, and yet not to be had by whoever comes anew.
 import { keyText, modify, type Key, type Problem, type ResourceStore } from "#core";
 import { clusterNameLabel, type IPAddress } from "#proto";
@@ -8,6 +8,7 @@ import type { IpamGauges } from "./gauges.ts";
 import { addressesOf } from "./in-use.ts";
 import { poolPolicy, setAsideAnnotation, withSetAside, type Policy } from "./policy.ts";
 import { poolTerms, type Terms } from "./terms.ts";
+import type { Pool } from "./words.ts";
 
 export type OpenRoom =
   | OpenRoomFound
@@ -86,14 +87,24 @@ export async function setAside(
   count: number,
 ): Promise<void> {
   const { kind, key } = referencePlace(ref);
-  await modify(store, kind, key, (pool) => {
-    const { [setAsideAnnotation]: before, ...annotations } = pool.metadata.annotations ?? {};
-    const text = withSetAside(before, keyText(cluster), count, pool.metadata.namespace ?? "");
-    pool.metadata.annotations = {
-      ...annotations,
-      ...(text === undefined ? {} : { [setAsideAnnotation]: text }),
-    };
-  });
+  await modify(store, kind, key, (pool) => setAsideIn(pool, setAsideAnnotation, keyText(cluster), count));
+}
+
+/** The pool's annotation with another count for the cluster. What says the same already stays as it is. */
+export function setAsideIn(pool: Pool, annotation: string, cluster: string, count: number): void {
+  const { [annotation]: before, ...annotations } = pool.metadata.annotations ?? {};
+  const text = withSetAside(before, cluster, count, pool.metadata.namespace ?? "");
+  pool.metadata.annotations = { ...annotations, ...(text === undefined ? {} : { [annotation]: text }) };
+}
+
+/** How many addresses a cluster could come to hold in a pool, besides those that it holds: free, and kept for nobody else. Pure. */
+export function roomFor(cluster: string, pool: Pool, terms: Terms, inUse: readonly IPAddress[]): number {
+  const { policy } = poolPolicy(pool, terms);
+  const lasting = { ...terms, universe: subtract(terms.universe, policy.draining) };
+  const others = { ...policy, aside: policy.aside.filter(({ key }) => key !== cluster) };
+  const held = inUse.filter(belongsTo(cluster)).length;
+  const open = roomOf(lasting, inUse).free - keptOf(others, lasting, inUse);
+  return Math.max(0, Math.min(open, (policy.perCluster ?? Infinity) - held));
 }
 
 function belongsTo(cluster: string): (address: IPAddress) => boolean {

@@ -310,3 +310,46 @@ test("a signed document is believed as it is, and not with one byte changed", ()
   expect(() => verifyDesired(changed, pem)).toThrow(/not signed by the plane/);
   expect(() => verifyDesired({ document: 1 }, pem)).toThrow(/without document and signature/);
 });
+
+test("a worker pool's bounds for an autoscaler go into the spec; bounds that do not fit are told by their field", () => {
+  const with_ = (at: number, config: object) => {
+    const entity = sampleEntity();
+    Object.assign(pool(entity, at).poolConfig!, config);
+    return entity;
+  };
+  const workers = sampleEntity().spec.machinepoolconfig!.findIndex(
+    (each) => !each.poolConfig?.isControlPlane,
+  );
+  const leader = 1 - workers;
+  const [made] = specFor(with_(workers, { size: 2, minSize: 1, maxSize: 5 })).workerPools;
+  expect(made).toMatchObject({ size: 2, minSize: 1, maxSize: 5 });
+  const field = `spec.machinepoolconfig[${workers}].poolConfig`;
+  expect(problemsOf(with_(workers, { size: 6, minSize: 1, maxSize: 5 }))).toEqual([
+    `${field}.size: 6 is not between minSize, 1, and maxSize, 5`,
+  ]);
+  expect(problemsOf(with_(workers, { size: 2, minSize: 3, maxSize: 2 }))).toEqual([
+    `${field}.minSize: 3 is more than maxSize, 2`,
+  ]);
+  expect(problemsOf(with_(workers, { size: 2, minSize: 1 }))).toEqual([
+    `${field}.maxSize: is missing; minSize alone says nothing to an autoscaler`,
+  ]);
+  expect(problemsOf(with_(leader, { maxSize: 3 }))).toEqual([
+    `spec.machinepoolconfig[${leader}].poolConfig.maxSize: a control plane is not autoscaled; leave minSize and maxSize out`,
+  ]);
+});
+
+test.each([
+  [{ size: 2, minSize: 0, maxSize: 0 }],
+  [{ size: 2, minSize: 2, maxSize: 2 }],
+  [{ size: 2, minSize: null, maxSize: null }],
+])("no autoscaler is meant by %j, which clients send of any pool, a control plane's too", (config) => {
+  const entity = sampleEntity();
+  for (const each of entity.spec.machinepoolconfig!) {
+    const size = each.poolConfig!.isControlPlane ? 1 : 2;
+    const [minSize, maxSize] = [config.minSize, config.maxSize].map((many) => (many ? size : many));
+    Object.assign(each.poolConfig!, { size, minSize, maxSize });
+  }
+  const { workerPools } = specFor(entity);
+  expect(workerPools[0]).not.toHaveProperty("minSize");
+  expect(workerPools[0]).not.toHaveProperty("maxSize");
+});

@@ -6,6 +6,7 @@
 //   D3. The document is what is signed: whoever changes a byte of it breaks the signature.
 import { createHash } from "node:crypto";
 import type { Problem } from "#core";
+import { sizeProblems } from "#proto/render/pool-size.ts";
 import { spaSpecSchema, type SpaSpec } from "#proto/kinds/spa.ts";
 import type { DesiredCluster, SignedDocument } from "#proto/messages.ts";
 import { filled, present } from "./absent.ts";
@@ -185,6 +186,7 @@ function draftOf(entity: ClusterEntity, parts: Parts, context: DesireContext) {
         ...machines(worker.pool),
         name: worker.pool.poolConfig?.name ?? undefined,
         size: worker.pool.poolConfig?.size ?? undefined,
+        ...boundsOf(worker.pool),
         placement: ownPlacement(worker) ? placeFor(worker, entity, context) : undefined,
         updateStrategy: worker.pool.poolConfig?.updateStrategy?.type ?? undefined,
       }),
@@ -279,14 +281,32 @@ export function kubernetesVersion(entity: ClusterEntity): string | undefined {
   return said ? `v${said.replace(/^v/, "")}` : undefined;
 }
 
+/** What an autoscaler may make of a pool. Clients that want none send zeros, or the size in all three places. */
+function boundsOf({ poolConfig }: MachinePoolEntity): { minSize?: number; maxSize?: number } {
+  const { size, minSize, maxSize } = poolConfig ?? {};
+  const isOne = minSize === size && maxSize === size;
+  if (isOne || !(minSize || maxSize)) return {};
+  return present({ minSize: minSize ?? undefined, maxSize: maxSize || undefined });
+}
+
 function poolProblems({ pool, field }: PoolAt): Problem[] {
   const { size, isControlPlane = false } = pool.poolConfig ?? {};
   const odd = isControlPlane && typeof size === "number" && ![1, 3, 5].includes(size);
+  const bounds = boundsOf(pool);
+  const [bound] = Object.keys(bounds);
   return [
     ...when(
       Boolean(odd),
       `${field}.poolConfig.size`,
       `a control plane has 1, 3 or 5 machines, not ${size ?? 0}`,
+    ),
+    ...when(
+      Boolean(isControlPlane) && bound !== undefined,
+      `${field}.poolConfig.${bound ?? ""}`,
+      "a control plane is not autoscaled; leave minSize and maxSize out",
+    ),
+    ...(!isControlPlane && size != null ? sizeProblems({ size, ...bounds }) : []).map(
+      ({ field: part, message }) => ({ field: `${field}.poolConfig.${part}`, message }),
     ),
     ...when(
       !isControlPlane && (pool.cloudConfig?.placements?.length ?? 0) > 1,

@@ -5,6 +5,8 @@ import {
   kubeadmConfigTemplate,
   machineDeployment,
   machineHealthCheck,
+  maxSizeAnnotation,
+  minSizeAnnotation,
   vsphereMachineTemplate,
   type DesiredState,
   type WorkerPool,
@@ -12,7 +14,8 @@ import {
 import { nodeBasics, nodeRegistration } from "#proto/render/kubeadm.ts";
 import { machineTemplate } from "#proto/render/machine-template.ts";
 import { clusterNamespace, templateName, words, workerName } from "#proto/render/names.ts";
-import { dropEmpty } from "#proto/render/shape.ts";
+import { autoscalerAnnotations } from "#proto/render/pool-size.ts";
+import { dropEmpty, includes, overlay } from "#proto/render/shape.ts";
 import { isOn } from "../remediation.ts";
 
 export interface Wanted {
@@ -53,7 +56,7 @@ export function workerPool(spec: DesiredState, pool: WorkerPool, template: strin
       object: {
         apiVersion: apiVersionOf(machineDeployment),
         kind: machineDeployment.kind,
-        metadata: { name, namespace, labels },
+        metadata: { name, namespace, labels, ...annotated(autoscalerAnnotations(pool)) },
         spec: deploymentSpec(spec, pool, machine.metadata.name, config.metadata.name),
       },
     },
@@ -65,6 +68,27 @@ export function workerPool(spec: DesiredState, pool: WorkerPool, template: strin
       }),
     },
   ];
+}
+
+function annotated(annotations: Record<string, string>): { annotations?: Record<string, string> } {
+  return Object.keys(annotations).length > 0 ? { annotations } : {};
+}
+
+/** Whether the object that is there holds what is wanted, an autoscaler's bounds and their absence included. */
+export function holds(have: Resource, wanted: Wanted["object"]): boolean {
+  const bounds = ({ annotations = {} }: { readonly annotations?: Record<string, string> }) =>
+    [minSizeAnnotation, maxSizeAnnotation].map((name) => annotations[name]).join();
+  return includes(have.spec, wanted.spec) && bounds(have.metadata) === bounds(wanted.metadata);
+}
+
+/** What is there with what is wanted laid over it. */
+export function laidOver(have: Resource, wanted: Wanted["object"]): Resource {
+  const { [minSizeAnnotation]: _min, [maxSizeAnnotation]: _max, ...others } = have.metadata.annotations ?? {};
+  return {
+    ...have,
+    metadata: { ...have.metadata, annotations: { ...others, ...wanted.metadata.annotations } },
+    spec: overlay(have.spec, wanted.spec),
+  };
 }
 
 function bootstrapSpec(spec: DesiredState, pool: WorkerPool): object {

@@ -20,6 +20,7 @@ import {
   rowsOfCsv,
   rowsOfGuests,
   rowsOfInventory,
+  grownFor,
   setAside,
   type ImportPlan,
   type ImportRow,
@@ -275,18 +276,21 @@ export async function ipSetAside(
   const [name = "", namespace = home] = cluster.split("/").reverse();
   const wanted = Number(count);
   await withStore(world, options, async (store) => {
-    const { pointer } = findPool(await readInventory(store, world.signal), options.pool, home);
+    const { pointer, object } = findPool(await readInventory(store, world.signal), options.pool, home);
     if (pointer.kind === "IPPool")
       throw new Fault("Invalid", `${pointerText(pointer)} is Metal3's, which can set nothing aside`);
     const ref = pointer as typeof pointer & PoolReference;
     await setAside(store, ref, { namespace, name }, wanted);
     const room = await openRoom(store, ref, { signal: world.signal });
     const done = { pool: pointer, cluster: { namespace, name }, count: wanted, room };
+    const grown = grownFor(object as Parameters<typeof grownFor>[0], `${namespace}/${name}`);
+    const more =
+      grown === undefined ? "" : `; ${grown} are kept for its autoscaler, and of both the larger counts`;
     const left = room.kind === "room" ? `; newcomers find ${room.free} of ${room.total}` : "";
     show(world.output, options.output, done, () =>
       wanted > 0
-        ? `${pointerText(pointer)} keeps ${wanted} addresses for cluster ${namespace}/${name}, those that it holds included${left}`
-        : `${pointerText(pointer)} keeps nothing for cluster ${namespace}/${name} any more${left}`,
+        ? `${pointerText(pointer)} keeps ${wanted} addresses for cluster ${namespace}/${name}, those that it holds included${more}${left}`
+        : `${pointerText(pointer)} keeps nothing for cluster ${namespace}/${name}${grown === undefined ? "" : " by hand"} any more${more}${left}`,
     );
   });
 }

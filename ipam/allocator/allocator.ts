@@ -62,6 +62,8 @@ interface Memory {
 interface Aside {
   readonly count: number;
   readonly until: number | undefined;
+  /** How many are kept after that. */
+  readonly then: number;
 }
 
 /** What may fall due, if it is still the one that counts by then. */
@@ -203,10 +205,10 @@ export class Allocator {
     this.#open(value, reserved.worn);
   }
 
-  /** Keeps so many values for a group, counting those that it holds (P4); 0 gives them up. */
-  setAside(group: string, count: number, until?: number): void {
+  /** Keeps so many values for a group, counting those that it holds (P4); 0 gives them up. After `until`, `then` are kept. */
+  setAside(group: string, count: number, until?: number, then = 0): void {
     this.#asideOpen -= this.#asideFor(group);
-    const entry: Aside = { count, until };
+    const entry: Aside = { count, until, then };
     if (count > 0) this.#aside.set(group, entry);
     else this.#aside.delete(group);
     this.#asideOpen += this.#asideFor(group);
@@ -324,8 +326,8 @@ export class Allocator {
       case "aside": {
         if (this.#aside.get(item.group) !== item.entry) return 0;
         const open = this.#asideFor(item.group);
-        this.setAside(item.group, 0);
-        return open;
+        this.setAside(item.group, item.entry.then);
+        return open - this.#asideFor(item.group);
       }
     }
   }

@@ -1,10 +1,12 @@
 // Why a claim has its address, or why not; and what is known of an address. Pure: what a person would check, in that order.
 import { isDeleting, keyText } from "#core";
-import { metal3IpamGroup, ipamGroup } from "#proto";
+import { metal3IpamGroup, metal3IPPool, ipamGroup } from "#proto";
 import { formatAddress, parseAddress, type Address } from "../address.ts";
 import { isPaused } from "../claim/observe.ts";
 import { capiClaimFinalizer, claimFinalizer } from "../metal3/words.ts";
-import { releaseAddress } from "../words.ts";
+import { poolPolicy } from "../policy.ts";
+import { poolTerms } from "../terms.ts";
+import { releaseAddress, type Pool } from "../words.ts";
 import { poolView } from "./pools.ts";
 import {
   addressOfClaim,
@@ -219,7 +221,7 @@ function wishFindings({ wants, key }: KnownClaim, pool: KnownPool, inventory: In
 /** Who holds what it waits for, and how many are before it. */
 function queueFinding(claim: KnownClaim, pool: KnownPool, inventory: Inventory, add: Add): void {
   const view = poolView(pool, inventory);
-  if (view.state !== "exhausted") return;
+  if (view.state !== "exhausted") return keptFinding(claim, pool, inventory, BigInt(view.free), add);
   const holders = new Map<string, number>();
   for (const { cluster, key, pool: of } of inventory.addresses)
     if (isSamePool(of, pool.pointer)) {
@@ -240,6 +242,37 @@ function queueFinding(claim: KnownClaim, pool: KnownPool, inventory: Inventory, 
     `no address of ${pointerText(pool.pointer)} is free; ${before} claims wait before it` +
       (most.length > 0 ? `; held by ${most.map(([who, count]) => `${who} (${count})`).join(", ")}` : ""),
     "add addresses to the pool, or delete claims; `pcg ip plan` shows what an edit brings",
+  );
+}
+
+/** Addresses that are free, but set aside for other clusters than the claim's. */
+function keptFinding(
+  claim: KnownClaim,
+  { object, pointer, problems }: KnownPool,
+  { addresses }: Inventory,
+  free: bigint,
+  add: Add,
+): void {
+  if (pointer.kind === metal3IPPool.kind || problems.length > 0) return;
+  const terms = poolTerms(object as Pool);
+  if (terms.kind === "wrong") return;
+  const own = `${claim.key.namespace ?? ""}/${claim.cluster ?? ""}`;
+  const open = poolPolicy(object as Pool, terms)
+    .policy.aside.filter(({ key }) => key !== own)
+    .map(({ key, what }) => {
+      const held = addresses.filter(
+        (each) =>
+          isSamePool(each.pool, pointer) && `${each.key.namespace ?? ""}/${each.cluster ?? ""}` === key,
+      );
+      return { key, left: Math.max(0, what - held.length) };
+    })
+    .filter(({ left }) => left > 0);
+  const kept = open.reduce((sum, { left }) => sum + left, 0);
+  if (kept === 0 || BigInt(kept) < free) return;
+  add(
+    "stop",
+    `all ${free} free addresses of ${pointerText(pointer)} are set aside: ${open.map(({ key, left }) => `${left} for cluster ${key}`).join(", ")}`,
+    "add addresses to the pool, lower that cluster's autoscaler maximum, or give back what was set aside by hand (pcg ip set-aside CLUSTER 0)",
   );
 }
 

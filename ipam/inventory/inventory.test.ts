@@ -127,6 +127,17 @@ describe("explain", () => {
     );
   });
 
+  test("one that finds free addresses set aside for others names those", async () => {
+    const { store, claim, explain } = await staged();
+    const metadata = { annotations: { "ipam.pcg.dev/set-aside-growth": "c/shop=3" } };
+    const draft = poolDraft();
+    await store.create(inClusterIPPool, { ...draft, metadata: { ...draft.metadata, ...metadata } });
+    await claim("a");
+    expect(await explain("a")).toContain(
+      "stop all 3 free addresses of InClusterIPPool c/nodes are set aside: 3 for cluster c/shop -> add",
+    );
+  });
+
   test.each([
     ["a paused cluster", { paused: true }, /its Cluster c\/shop is paused -> set its spec.paused/],
     ["a missing cluster", undefined, /its Cluster c\/shop does not exist/],

@@ -85,6 +85,14 @@ export async function runIpam(deps: ProgramDeps, settings: IpamSettings, signal:
     const store = within(speaking(own, served.older), settings.namespace);
     log.info("serving", { parts: chosen, olderVersions: [...served.older].map((each) => each.join(" ")) });
 
+    if (served.unread?.length)
+      log.warn(
+        "no room is set aside for autoscalers: some kinds may not be read; apply `pcg ipam manifests`",
+        {
+          kinds: served.unread,
+        },
+      );
+
     const gauges = new IpamGauges();
     const history = await openHistory(settings.dataDir, closers);
     let conflicts: readonly Conflict[] = [];
@@ -122,6 +130,7 @@ export async function runIpam(deps: ProgramDeps, settings: IpamSettings, signal:
         exclusive: settings.leaderElect,
         prober: arpProber({ clock, wire: systemWire }),
         ...(vcenter ? { witness: witnessOf(vcenter, { store, log }) } : {}),
+        ...(settings.namespace === undefined ? {} : { namespace: settings.namespace }),
         ...(settings.watchFilter === undefined ? {} : { serves: bearing(settings.watchFilter) }),
       };
       const bearers = [ipAddress as Kind, metal3IPAddress as Kind].filter((kind) =>

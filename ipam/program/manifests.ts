@@ -72,7 +72,11 @@ function rule(kinds: readonly Kind[], verbs: readonly string[], part = "") {
 const clusterRules = [
   rule([...ipamKinds, ...metal3Kinds], all),
   rule([...ipamKinds, ...metal3Kinds], ["get", "update", "patch"], "/status"),
-  { apiGroups: ["cluster.x-k8s.io"], resources: ["clusters", "clusters/status", "machines"], verbs: read },
+  {
+    apiGroups: ["cluster.x-k8s.io"],
+    resources: ["clusters", "clusters/status", "machines", "machinedeployments"],
+    verbs: read,
+  },
   {
     apiGroups: ["infrastructure.cluster.x-k8s.io"],
     resources: ["vspheremachines", "vsphereclusters", "vspheremachinetemplates", "vspherevms"],

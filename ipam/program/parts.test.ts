@@ -1,18 +1,19 @@
 import { expect, test } from "vitest";
-import type { Kind } from "#core";
+import { Fault, type Kind, type ResourceStore } from "#core";
 import {
   cluster,
   globalInClusterIPPool,
   inClusterIPPool,
   ipAddress,
   ipAddressClaim,
+  machineDeployment,
   metal3Kinds,
   vsphereCluster,
   vsphereMachine,
   vsphereMachineTemplate,
   vsphereVM,
 } from "#proto";
-import { chosenParts } from "./parts.ts";
+import { chosenParts, servedKinds } from "./parts.ts";
 
 const capi = [cluster, ipAddress, ipAddressClaim] as unknown as Kind[];
 const pools = [inClusterIPPool, globalInClusterIPPool] as unknown as Kind[];
@@ -39,4 +40,20 @@ test("what is asked for and cannot be, is told by its kinds", () => {
   expect(() => chosenParts(["static"], served)).toThrow(/ippools.ipam.metal3.io, inclusterippools/);
   expect(() => chosenParts(["dhcp"], served)).toThrow(/no such part; use in-cluster, metal3, static/);
   expect(() => chosenParts(undefined, served)).toThrow(/apply `pcg ipam manifests`/);
+});
+
+test("installed before there was room for autoscalers: what it may not read is named, and it serves as before", async () => {
+  const forbidding = (kind: Kind) =>
+    ({
+      async list(asked: Kind) {
+        if (asked.kind === kind.kind) throw new Fault("Forbidden", "may not be listed");
+        return { items: [], revision: "1" };
+      },
+    }) as unknown as ResourceStore;
+  const served = await servedKinds(forbidding(machineDeployment as unknown as Kind));
+  expect(served.unread).toEqual(["machinedeployments.cluster.x-k8s.io"]);
+  expect(chosenParts(undefined, served)).toEqual(["in-cluster", "metal3", "static"]);
+  await expect(servedKinds(forbidding(ipAddressClaim as unknown as Kind))).rejects.toThrow(
+    "may not be listed",
+  );
 });

@@ -1,5 +1,5 @@
 // What `pcg ipam run` can run, and which kinds each part needs.
-import { Fault, type Controller, type Kind, type ResourceStore } from "#core";
+import { Fault, isFault, type Controller, type Kind, type ResourceStore } from "#core";
 import {
   cluster,
   inClusterPoolKinds,
@@ -12,6 +12,8 @@ import {
   vsphereVM,
 } from "#proto";
 import {
+  growthController,
+  growthKinds,
   ipamControllers,
   metal3Controllers,
   poolsForStatic,
@@ -25,6 +27,8 @@ export type PartDeps = IpamDeps & {
   readonly random: () => number;
   /** Who knows whether a VM is gone; CAPV's objects unless told. */
   readonly witness?: VmWitness;
+  /** Only this namespace is seen. */
+  readonly namespace?: string;
 };
 
 interface Part {
@@ -32,6 +36,8 @@ interface Part {
   readonly needs: readonly Kind[];
   /** At least one of these makes it worth while. */
   readonly offers: readonly Kind[];
+  /** With all of these it does more. */
+  readonly helps?: readonly Kind[];
   readonly controllers: (deps: PartDeps, served: readonly Kind[]) => readonly Controller[];
 }
 
@@ -41,7 +47,11 @@ export const parts: Readonly<Record<string, Part>> = {
   "in-cluster": {
     needs: claims,
     offers: inClusterPoolKinds,
-    controllers: (deps, served) => ipamControllers({ ...deps, kinds: served }),
+    helps: growthKinds,
+    controllers: (deps, served) => [
+      ...ipamControllers({ ...deps, kinds: served }),
+      ...(growthKinds.every(isAmong(served)) ? [growthController({ ...deps, kinds: served })] : []),
+    ],
   },
   metal3: {
     needs: [...claims, ...metal3Kinds],
@@ -57,10 +67,14 @@ export const parts: Readonly<Record<string, Part>> = {
     controllers: (deps, served) =>
       staticControllers({
         ...deps,
-        serves: (kind) => served.some((each) => versionKey(each) === versionKey(kind)),
+        serves: isAmong(served),
       }),
   },
 };
+
+function isAmong(kinds: readonly Kind[]): (kind: Kind) => boolean {
+  return (kind) => kinds.some((each) => versionKey(each) === versionKey(kind));
+}
 
 /** Kinds of Cluster API exist in an older version too, which servers before 1.11 have. */
 function versionsOf(kind: Kind): readonly string[] {
@@ -70,29 +84,37 @@ function versionsOf(kind: Kind): readonly string[] {
 export interface Served {
   readonly kinds: readonly Kind[];
   readonly older: ReadonlyMap<string, string>;
+  /** Kinds that a part would do more with, and that may not be read. */
+  readonly unread?: readonly string[];
 }
 
 /** Which of the kinds that any part could use the server has, and in which version. */
 export async function servedKinds(store: ResourceStore): Promise<Served> {
-  const wanted = new Map(
-    Object.values(parts)
-      .flatMap(({ needs, offers }) => [...needs, ...offers])
-      .map((kind) => [versionKey(kind), kind] as const),
-  );
+  const needed = Object.values(parts).flatMap(({ needs, offers }) => [...needs, ...offers]);
+  const isNeeded = isAmong(needed);
+  const wanted = new Map(needed.map((kind) => [versionKey(kind), kind] as const));
   const older = new Map<string, string>();
   const kinds: Kind[] = [];
+  const unread: string[] = [];
+  const helpful = Object.values(parts).flatMap(({ helps = [] }) => helps);
+  for (const kind of helpful) wanted.set(versionKey(kind), kind);
   for (const [key, kind] of wanted) {
-    const version = await servedVersion(store, kind, versionsOf(kind));
+    const version = await servedVersion(store, kind, versionsOf(kind)).catch((error: unknown) => {
+      // Who was installed before there was such a helper may not read its kinds, and goes on as before.
+      if (!isFault(error, "Forbidden") || isNeeded(kind)) throw error;
+      unread.push(`${kind.plural}.${kind.group}`);
+      return undefined;
+    });
     if (version === undefined) continue;
     kinds.push(kind);
     if (version !== kind.version) older.set(key, version);
   }
-  return { kinds, older };
+  return { kinds, older, unread };
 }
 
 /** The parts to run: those asked for, or all that the server has the kinds of. Invalid where one asked for cannot run. */
 export function chosenParts(wanted: readonly string[] | undefined, { kinds }: Served): readonly string[] {
-  const has = (kind: Kind) => kinds.some((each) => versionKey(each) === versionKey(kind));
+  const has = isAmong(kinds);
   const lacking = ({ needs }: Part) =>
     needs.filter((kind) => !has(kind)).map((kind) => `${kind.plural}.${kind.group}`);
   for (const name of wanted ?? []) {

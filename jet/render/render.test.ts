@@ -158,6 +158,14 @@ describe("the objects of a cluster", () => {
 });
 
 describe("address needs", () => {
+  it("count what an autoscaler may make of a pool", () => {
+    const count = (pool: object) =>
+      addressNeeds(wish({ workerPools: [{ name: "a", size: 2, ...pool }] }))[0]?.count;
+    const plain = count({})!;
+    expect(count({ minSize: 1, maxSize: 9 })).toBe(plain + 7);
+    expect(count({ minSize: 1, maxSize: 2 })).toBe(plain);
+  });
+
   it("are nodes + 3 for the control plane's pool, nodes + 1 for another, in child pools of different names", () => {
     const other = { ...wish().placement, ipPoolRef: { name: "dmz", namespace: "pools" } };
     const needs = addressNeeds(

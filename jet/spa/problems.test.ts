@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import type { AddressNeed } from "#proto/render/addresses.ts";
-import { roomProblems } from "./problems.ts";
+import { wish } from "../testing/world.ts";
+import { roomProblems, specProblems } from "./problems.ts";
 import type { NeedSeen } from "./seen.ts";
 
 const need: AddressNeed = {
@@ -66,3 +67,11 @@ const table: [string, NeedSeen["room"], number, string[]][] = [
 ];
 
 test.each(table)("%s", (_name, room, claimed, want) => expect(told(room, claimed)).toEqual(want));
+
+test("bounds of an autoscaler that do not fit are told by their field", () => {
+  const spec = wish({ workerPools: [{ name: "a", size: 7, minSize: 1, maxSize: 5 }] });
+  expect(specProblems(spec)).toEqual([
+    { field: "workerPools[0].size", message: "7 is not between minSize, 1, and maxSize, 5" },
+  ]);
+  expect(specProblems(wish({ workerPools: [{ name: "a", size: 3, minSize: 1, maxSize: 5 }] }))).toEqual([]);
+});

@@ -3,6 +3,7 @@ import { formatTime, type Problem } from "#core";
 import type { SpaSpec } from "#proto";
 import { controlPlanePlacement, parentOf, poolText } from "#proto/render/addresses.ts";
 import type { PoolSpace } from "../ports.ts";
+import { sizeProblems } from "#proto/render/pool-size.ts";
 import { placementsOf, type EndpointSeen, type NeedSeen } from "./seen.ts";
 
 export function specProblems(spec: SpaSpec): Problem[] {
@@ -10,6 +11,7 @@ export function specProblems(spec: SpaSpec): Problem[] {
     ...addressProblems(spec),
     ...endpointProblems(spec),
     ...poolNameProblems(spec),
+    ...poolSizeProblems(spec),
     ...domainProblems(spec),
     ...networkProblems(spec),
   ];
@@ -41,6 +43,12 @@ function poolNameProblems(spec: SpaSpec): Problem[] {
     names.indexOf(name) < at
       ? [{ field: `workerPools[${at}].name`, message: `"${name}" is the name of another pool` }]
       : [],
+  );
+}
+
+function poolSizeProblems(spec: SpaSpec): Problem[] {
+  return spec.workerPools.flatMap((pool, at) =>
+    sizeProblems(pool).map(({ field, message }) => ({ field: `workerPools[${at}].${field}`, message })),
   );
 }
 

@@ -71,6 +71,9 @@ export const controlPlaneLabel = "cluster.x-k8s.io/control-plane";
 export const controlPlaneNameLabel = "cluster.x-k8s.io/control-plane-name";
 export const deploymentNameLabel = "cluster.x-k8s.io/deployment-name";
 export const setNameLabel = "cluster.x-k8s.io/set-name";
+/** What the cluster autoscaler reads from a MachineDeployment. It acts where both are there, and numbers. */
+export const minSizeAnnotation = "cluster.x-k8s.io/cluster-api-autoscaler-node-group-min-size";
+export const maxSizeAnnotation = "cluster.x-k8s.io/cluster-api-autoscaler-node-group-max-size";
 export const pausedAnnotation = "cluster.x-k8s.io/paused";
 
 /** The columns that every kind ends with. */

@@ -85,6 +85,9 @@ export const controlPlaneSchema = z.object({
 export const workerPoolSchema = z.object({
   name: k8sName,
   size: z.number().int().min(0).max(1000),
+  /** With maxSize: the cluster's autoscaler chooses the size between the two; `size` is what it begins with. */
+  minSize: z.number().int().min(0).max(1000).optional(),
+  maxSize: z.number().int().min(0).max(1000).optional(),
   instance: instanceSchema.prefault({}),
   placement: placementSchema.optional(),
   labels: labels.optional(),

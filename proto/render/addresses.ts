@@ -1,6 +1,7 @@
 // Which pools of addresses a cluster needs, and how many addresses from each. Pure; Jet leases them, the agent refers to them.
 import type { Placement } from "../kinds/spa.ts";
 import type { DesiredState } from "../kinds/spectro-cluster.ts";
+import { largestSize } from "./pool-size.ts";
 import { boundedName, contentHash } from "./shape.ts";
 
 export interface PoolRef {
@@ -17,6 +18,7 @@ export interface AddressNeed {
   readonly child: string;
   /** How many addresses: for the control plane's pool nodes + 3 (a spare while bootstrapping, the API's address, one repave), nodes + 1 for others. */
   readonly count: number;
+  /** With an autoscaler, the most that there may be. */
   readonly nodes: number;
   /** Whether the first address becomes the API's endpoint. */
   readonly vip: boolean;
@@ -78,7 +80,7 @@ export function addressNeeds(spec: DesiredState): AddressNeed[] {
     })),
     ...spec.workerPools.map((pool, at) => ({
       placement: pool.placement ?? spec.placement,
-      nodes: pool.size,
+      nodes: largestSize(pool),
       field: pool.placement ? `workerPools[${at}].placement` : "placement",
     })),
   ];

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { modify, Secret, type Key, type Kind } from "#core";
+import { growthAnnotation } from "#ipam/policy.ts";
 import {
   cluster,
   event,
@@ -13,6 +14,8 @@ import {
   ipAddress,
   ipAddressClaim,
   machineDeployment,
+  maxSizeAnnotation,
+  minSizeAnnotation,
   namespace,
   vsphereCluster,
   vsphereMachine,
@@ -281,6 +284,30 @@ describe("addresses for CAPV, by the real CAPV", { timeout: 4 * patienceMs }, ()
       { addresses: [`${theirs}/24`], gateway4: "10.77.2.1", nameservers: { addresses: ["10.77.2.2"] } },
       { addresses: [`${ours}/24`], gateway4: "10.77.1.1" },
     ]);
+  });
+
+  it("what an autoscaler may make of the workers is set aside in both pools, those that they hold included", async () => {
+    const kept = async () =>
+      Promise.all(
+        ["claimed", "back", "front"].map(
+          async (name) =>
+            (await site.store.get(inClusterIPPool, at(name)))?.metadata.annotations?.[growthAnnotation],
+        ),
+      );
+    const bound = (annotations: Record<string, string | undefined>) =>
+      modify(site.store, machineDeployment, at("c1-w"), ({ metadata }) => {
+        const all = Object.entries({ ...metadata.annotations, ...annotations });
+        metadata.annotations = Object.fromEntries(
+          all.flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
+        );
+      });
+    await bound({ [minSizeAnnotation]: "1", [maxSizeAnnotation]: "3" });
+    const share = `${place}/c1=4`; // three, and one while changes are rolled out
+    const isKept = async () => JSON.stringify(await kept()) === JSON.stringify([share, share, undefined]);
+    await eventually("room is set aside", isKept, patienceMs);
+    await bound({ [minSizeAnnotation]: undefined, [maxSizeAnnotation]: undefined });
+    const isBack = async () => (await kept()).every((each) => each === undefined);
+    await eventually("it is given back", isBack, patienceMs);
   });
 
   it("a machine that is deleted holds its addresses until its VM is gone, also while vCenter keeps CAPV out", async () => {

@@ -3,9 +3,20 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { isFault, systemClock, type Fault, type OwnedStore, type Resource } from "#core";
+import { isFault, modify, systemClock, type Fault, type OwnedStore, type Resource } from "#core";
 import { kubeStore } from "#core/store/kube-store.ts";
+import { growthKinds } from "#ipam";
+import { growthAnnotation } from "#ipam/policy.ts";
 import { ipamCrd } from "#ipam/program/crds.ts";
+import {
+  cardOn,
+  claimOf,
+  clusterDraft,
+  deploymentDraft,
+  machineDraft,
+  sizes,
+  templateDraft,
+} from "#ipam/growth/testing.ts";
 import {
   cluster,
   inClusterIPPool,
@@ -13,11 +24,14 @@ import {
   ipamKinds,
   ipAddress,
   ipAddressClaim,
+  machineDeployment,
   metal3IPAddress,
   metal3IPClaim,
   metal3IPPool,
   metal3Kinds,
   namespace,
+  vsphereMachine,
+  vsphereMachineTemplate,
   type IPAddressClaim,
 } from "#proto";
 import { applyCrds } from "./harness/crds.ts";
@@ -44,7 +58,7 @@ beforeAll(async () => {
   webhookUrl = `https://127.0.0.1:${port}`;
   await applyCrds(
     kube,
-    [...ipamKinds, ...metal3Kinds, cluster].map(
+    [...ipamKinds, ...metal3Kinds, cluster, ...growthKinds].map(
       (kind) => ipamCrd(kind, { kind: "url", url: webhookUrl }) as never,
     ),
   );
@@ -217,4 +231,51 @@ test("two programs at once, neither leading: every address once, all come back",
       (error: unknown) => isFault(error, "NotFound"),
     ),
   );
+});
+
+test("what an autoscaler may grow to is kept from another cluster, and had by it when the maximum is lowered", async () => {
+  const own = "c";
+  await store.create(namespace, { metadata: { name: own } });
+  const at = (name: string) => ({ namespace: own, name });
+  await store.create(inClusterIPPool, {
+    metadata: at("nodes"),
+    spec: { addresses: ["10.9.9.10-10.9.9.14"], prefix: 24 },
+  });
+  await store.create(cluster, clusterDraft("c1"));
+  await store.create(cluster, clusterDraft("c2"));
+  await store.create(vsphereMachineTemplate, templateDraft([cardOn("nodes")]));
+  await store.create(machineDeployment, deploymentDraft(sizes(1, 3))); // and one of a roll-out
+  const kept = async () =>
+    (await store.get(inClusterIPPool, at("nodes")))?.metadata.annotations?.[growthAnnotation];
+  await until("room for four is set aside", async () => (await kept()) === `${own}/c1=4`);
+  for (const name of ["x", "y"]) await store.create(ipAddressClaim, claimOf("c2", name));
+  const state = async (name: string) =>
+    (await store.get(ipAddressClaim, at(name)))?.status?.conditions?.find(({ type }) => type === "Ready")
+      ?.reason;
+  const states = async () => [await state("x"), await state("y")].sort().join();
+  await until(
+    "one has the last, the other is told that there is none",
+    async () => (await states()) === "AddressAllocated,PoolExhausted",
+  );
+  const names = ["w-1", "w-2", "w-3"];
+  for (const name of names) {
+    await store.create(vsphereMachine, machineDraft(name, "w"));
+    await store.create(ipAddressClaim, claimOf("c1", `${name}-0`));
+  }
+  await until("the cluster's own are served", async () => {
+    const all = await Promise.all(names.map((name) => state(`${name}-0`)));
+    return all.every((each) => each === "AddressAllocated");
+  });
+  expect(await states()).toBe("AddressAllocated,PoolExhausted");
+  const resize = (annotations: Record<string, string>) =>
+    modify(store, machineDeployment, at("w"), ({ metadata }) => {
+      metadata.annotations = annotations;
+    });
+  await resize(sizes(1, 1));
+  await until(
+    "the other has what came free",
+    async () => (await states()) === "AddressAllocated,AddressAllocated",
+  );
+  await resize({});
+  await until("nothing is set aside any more", async () => (await kept()) === undefined);
 });
