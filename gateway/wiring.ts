@@ -146,7 +146,7 @@ export async function startGateway(
       {
         store,
         cloudFor: vsphereClouds(sessions),
-        pools: parentPools(store, gauges),
+        pools: parentPools(store, clock, gauges),
         answers: takesConnections(clock),
         workloads: { connect: (kubeconfig) => kubeStore(kubeconfig, { clock }) },
         outlet,

@@ -67,6 +67,8 @@ describe("counters as upstream's own suite expects them", () => {
   test.each(table)("%s", (_name, spec, inUse, want) => expect(counters(spec, inUse)).toEqual(want));
 });
 
+const now = Date.parse("2026-11-24T00:00:00Z");
+
 describe("room for a cluster", () => {
   const stores: OwnedStore[] = [];
   afterEach(async () => {
@@ -77,12 +79,12 @@ describe("room for a cluster", () => {
     const store = memoryStore({ clock: systemClock });
     stores.push(store);
     const ref = { kind: "InClusterIPPool", namespace: "c", name: "nodes" } as const;
-    expect(await openRoom(store, ref)).toEqual({ kind: "missing" });
+    expect(await openRoom(store, ref, { now })).toEqual({ kind: "missing" });
     await store.create(inClusterIPPool, poolDraft());
     const { spec } = address("10.0.0.11");
     await store.create(ipAddress, { metadata: { namespace: "c", name: "a" }, spec });
     await store.create(ipAddress, { metadata: { namespace: "elsewhere", name: "a" }, spec });
-    expect(await openRoom(store, ref)).toEqual({
+    expect(await openRoom(store, ref, { now })).toEqual({
       kind: "room",
       total: 3,
       used: 1,
@@ -96,7 +98,7 @@ describe("room for a cluster", () => {
       metadata: { name: "shared" },
       spec: { addresses: ["x"], prefix: 24 },
     });
-    expect(await openRoom(store, { kind: "GlobalInClusterIPPool", name: "shared" })).toMatchObject({
+    expect(await openRoom(store, { kind: "GlobalInClusterIPPool", name: "shared" }, { now })).toMatchObject({
       kind: "wrong",
     });
   });
@@ -137,6 +139,16 @@ describe("room for a newcomer", () => {
     ],
     ["without what is promised to a claim", { "ipam.pcg.dev/reserve": "db=10.0.0.12" }, [], [14, 1]],
     [
+      "with what was kept until a time that has passed",
+      {
+        "ipam.pcg.dev/reserve": "db=10.0.0.12 until 2026-11-23T00:00:00Z",
+        "ipam.pcg.dev/set-aside": "mine=8 until 2026-11-24T00:00:00Z, other=2 until 2026-11-25T00:00:00Z",
+        "ipam.pcg.dev/set-aside-growth": "mine=3",
+      },
+      [],
+      [10, 5],
+    ],
+    [
       "within the quota of its namespace",
       { "ipam.pcg.dev/quota-per-namespace": "4" },
       [["10.0.0.10"]],
@@ -145,7 +157,7 @@ describe("room for a newcomer", () => {
   ];
   test.each(table)("is %s", async (_name, annotations, held, [free, kept]) => {
     const store = await opened(annotations, held);
-    expect(await openRoom(store, ref)).toMatchObject({ kind: "room", total: 15, free, kept });
+    expect(await openRoom(store, ref, { now })).toMatchObject({ kind: "room", total: 15, free, kept });
     await store.close();
   });
 
@@ -163,7 +175,7 @@ describe("room for a newcomer", () => {
     await store.create(inClusterIPPool, { ...draft, metadata: { ...draft.metadata, annotations } });
     for (const name of ["a", "b", "d"]) await store.create(ipAddressClaim, claimDraft(name));
     await quiet();
-    const found = () => openRoom(store, ref, { gauges });
+    const found = () => openRoom(store, ref, { now: clock.now(), gauges });
     expect(await found()).toMatchObject({ total: 15, used: 2, free: 0, kept: 13, resting: 0, later: [] });
     const release = async (name: string) => {
       await store.delete(ipAddressClaim, { namespace: "c", name });
@@ -174,7 +186,7 @@ describe("room for a newcomer", () => {
     await made.run(60_000);
     const second = await release("b");
     expect(await found()).toMatchObject({ used: 0, free: 0, kept: 13, resting: 2, later: [second] }); // "d" has the first
-    expect(await openRoom(store, ref)).toMatchObject({ free: 2, kept: 13, resting: 0, later: [] });
+    expect(await openRoom(store, ref, { now })).toMatchObject({ free: 2, kept: 13, resting: 0, later: [] });
     await made.run(first - clock.now() + 1_000);
     expect(await found()).toMatchObject({ used: 1, free: 0, resting: 1, later: [second] });
     await made.run(second - clock.now() + 1_000);
@@ -186,9 +198,9 @@ describe("room for a newcomer", () => {
     const cluster = { namespace: "c", name: "mine" };
     await setAside(store, ref, cluster, 8);
     await setAside(store, ref, cluster, 8);
-    expect(await openRoom(store, ref)).toMatchObject({ free: 7, kept: 8 });
+    expect(await openRoom(store, ref, { now })).toMatchObject({ free: 7, kept: 8 });
     await setAside(store, ref, cluster, 0);
-    expect(await openRoom(store, ref)).toMatchObject({ free: 15, kept: 0 });
+    expect(await openRoom(store, ref, { now })).toMatchObject({ free: 15, kept: 0 });
     const pool = await store.get(inClusterIPPool, { namespace: "c", name: "nodes" });
     expect(pool?.metadata.annotations ?? {}).toEqual({});
     await store.close();

@@ -5,7 +5,7 @@ import { isOver } from "./claim/counts.ts";
 import { claimController } from "./claim/index.ts";
 import { aheadControllers } from "./conflicts/ahead.ts";
 import type { Prober } from "./conflicts/probe.ts";
-import { IpamGauges } from "./gauges.ts";
+import type { IpamGauges } from "./gauges.ts";
 import { Looks } from "./looks.ts";
 import { metal3AheadController } from "./metal3/ahead.ts";
 import { metal3Controller } from "./metal3/index.ts";

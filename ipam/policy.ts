@@ -48,6 +48,16 @@ export interface Policy {
   readonly aside: readonly Aside[];
 }
 
+/** What of it still holds at a time. Pure. */
+export function policyAt(policy: Policy, now: number): Policy {
+  const isPast = ({ until }: Promised<unknown>) => until !== undefined && until <= now;
+  return {
+    ...policy,
+    reserved: policy.reserved.filter((each) => !isPast(each)),
+    aside: policy.aside.map((each) => (isPast(each) ? { ...each, what: each.then, until: undefined } : each)),
+  };
+}
+
 /** The policy of a pool, and what is wrong with its annotations; one that is wrong counts as absent. Pure. */
 export function poolPolicy(
   pool: Pool,

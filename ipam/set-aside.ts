@@ -6,7 +6,7 @@ import { includes, subtract } from "./allocator/index.ts";
 import { referencePlace, roomOf, type PoolReference, type Room } from "./capacity.ts";
 import type { IpamGauges } from "./gauges.ts";
 import { addressesOf } from "./in-use.ts";
-import { poolPolicy, setAsideAnnotation, withSetAside, type Policy } from "./policy.ts";
+import { policyAt, poolPolicy, setAsideAnnotation, withSetAside, type Policy } from "./policy.ts";
 import { poolTerms, type Terms } from "./terms.ts";
 import type { Pool } from "./words.ts";
 
@@ -33,14 +33,18 @@ interface OpenRoomFound extends Room {
 export async function openRoom(
   store: ResourceStore,
   ref: PoolReference,
-  { gauges, signal }: { readonly gauges?: IpamGauges; readonly signal?: AbortSignal } = {},
+  {
+    now,
+    gauges,
+    signal,
+  }: { readonly now: number; readonly gauges?: IpamGauges; readonly signal?: AbortSignal },
 ): Promise<OpenRoom> {
   const place = referencePlace(ref);
   const pool = await store.get(place.kind, place.key, signal);
   if (!pool) return { kind: "missing" };
   const terms = poolTerms(pool);
   if (terms.kind === "wrong") return terms;
-  const { policy } = poolPolicy(pool, terms);
+  const policy = policyAt(poolPolicy(pool, terms).policy, now);
   const inUse = await addressesOf(store, place, signal);
   const room = roomOf(terms, inUse);
   const lasting = { ...terms, universe: subtract(terms.universe, policy.draining) };
@@ -98,8 +102,11 @@ export function setAsideIn(pool: Pool, annotation: string, cluster: string, coun
 }
 
 /** How many addresses a cluster could come to hold in a pool, besides those that it holds: free, and kept for nobody else. Pure. */
-export function roomFor(cluster: string, pool: Pool, terms: Terms, inUse: readonly IPAddress[]): number {
-  const { policy } = poolPolicy(pool, terms);
+export function roomFor(
+  cluster: string,
+  { pool, terms, inUse, now }: { pool: Pool; terms: Terms; inUse: readonly IPAddress[]; now: number },
+): number {
+  const policy = policyAt(poolPolicy(pool, terms).policy, now);
   const lasting = { ...terms, universe: subtract(terms.universe, policy.draining) };
   const others = { ...policy, aside: policy.aside.filter(({ key }) => key !== cluster) };
   const held = inUse.filter(belongsTo(cluster)).length;

@@ -281,7 +281,7 @@ export async function ipSetAside(
       throw new Fault("Invalid", `${pointerText(pointer)} is Metal3's, which can set nothing aside`);
     const ref = pointer as typeof pointer & PoolReference;
     await setAside(store, ref, { namespace, name }, wanted);
-    const room = await openRoom(store, ref, { signal: world.signal });
+    const room = await openRoom(store, ref, { now: world.clock.now(), signal: world.signal });
     const done = { pool: pointer, cluster: { namespace, name }, count: wanted, room };
     const grown = grownFor(object as Parameters<typeof grownFor>[0], `${namespace}/${name}`);
     const more =

@@ -160,7 +160,7 @@ export async function ipExplain(world: World, what: string, options: IpOptions):
   const address = parseAddress(what);
   const explanation = address
     ? explainAddress(address, inventory)
-    : explainClaim(findClaim(inventory, what, options.namespace), inventory);
+    : explainClaim(findClaim(inventory, what, options.namespace), inventory, world.clock.now());
   show(world.output, options.output, explanation, () => explanationText(world.output, explanation));
 }
 

@@ -100,7 +100,7 @@ export async function observe(
 }
 
 function growthPool(
-  { copies, serves }: GrowthWorld,
+  { copies, serves, clock }: GrowthWorld,
   clusterText: string,
   place: PoolPlace,
   all: readonly (Held & { readonly pool: string })[],
@@ -119,7 +119,8 @@ function growthPool(
       isPaused: isPaused(pool),
       kept: grownFor(pool, clusterText),
       held: all.filter((each) => each.pool === text),
-      room: terms.kind === "terms" ? roomFor(clusterText, pool, terms, inUse) : Infinity,
+      room:
+        terms.kind === "terms" ? roomFor(clusterText, { pool, terms, inUse, now: clock.now() }) : Infinity,
     },
   ];
 }

@@ -4,7 +4,7 @@ import { metal3IpamGroup, metal3IPPool, ipamGroup } from "#proto";
 import { formatAddress, parseAddress, type Address } from "../address.ts";
 import { isPaused } from "../claim/observe.ts";
 import { capiClaimFinalizer, claimFinalizer } from "../metal3/words.ts";
-import { poolPolicy } from "../policy.ts";
+import { policyAt, poolPolicy } from "../policy.ts";
 import { poolTerms } from "../terms.ts";
 import { releaseAddress, type Pool } from "../words.ts";
 import { poolView } from "./pools.ts";
@@ -40,9 +40,10 @@ const servedPools = new Set([
   `${metal3IpamGroup} IPPool`,
 ]);
 
-export function explainClaim(claim: KnownClaim, inventory: Inventory): Explanation {
+/** As things stand at `now`, milliseconds since 1970. Pure. */
+export function explainClaim(claim: KnownClaim, inventory: Inventory, now: number): Explanation {
   const name = `${claim.kind.kind} ${keyText(claim.key)}`;
-  const findings = claimFindings(claim, inventory);
+  const findings = claimFindings(claim, inventory, now);
   const address = addressOfClaim(inventory, claim);
   const stop = findings.find(({ is }) => is === "stop");
   if (isDeleting(claim.object))
@@ -67,7 +68,7 @@ export function explainClaim(claim: KnownClaim, inventory: Inventory): Explanati
   };
 }
 
-function claimFindings(claim: KnownClaim, inventory: Inventory): Finding[] {
+function claimFindings(claim: KnownClaim, inventory: Inventory, now: number): Finding[] {
   const { key, pool: pointer, object } = claim;
   const findings: Finding[] = [];
   const add = (is: Finding["is"], text: string, remedy?: string) =>
@@ -104,7 +105,7 @@ function claimFindings(claim: KnownClaim, inventory: Inventory): Finding[] {
     return findings;
   }
   wishFindings(claim, pool, inventory, add);
-  queueFinding(claim, pool, inventory, add);
+  queueFinding(claim, pool, inventory, { add, now });
   if (!hasOurFinalizer(object.metadata.finalizers))
     add("note", "no IPAM controller has taken it up: it bears no finalizer of one");
   if (claim.message) add("note", `it was told: ${claim.message}`);
@@ -219,9 +220,15 @@ function wishFindings({ wants, key }: KnownClaim, pool: KnownPool, inventory: In
 }
 
 /** Who holds what it waits for, and how many are before it. */
-function queueFinding(claim: KnownClaim, pool: KnownPool, inventory: Inventory, add: Add): void {
+function queueFinding(
+  claim: KnownClaim,
+  pool: KnownPool,
+  inventory: Inventory,
+  { add, now }: { readonly add: Add; readonly now: number },
+): void {
   const view = poolView(pool, inventory);
-  if (view.state !== "exhausted") return keptFinding(claim, pool, inventory, BigInt(view.free), add);
+  if (view.state !== "exhausted")
+    return keptFinding(claim, pool, inventory, { free: BigInt(view.free), add, now });
   const holders = new Map<string, number>();
   for (const { cluster, key, pool: of } of inventory.addresses)
     if (isSamePool(of, pool.pointer)) {
@@ -250,15 +257,14 @@ function keptFinding(
   claim: KnownClaim,
   { object, pointer, problems }: KnownPool,
   { addresses }: Inventory,
-  free: bigint,
-  add: Add,
+  { free, add, now }: { readonly free: bigint; readonly add: Add; readonly now: number },
 ): void {
   if (pointer.kind === metal3IPPool.kind || problems.length > 0) return;
   const terms = poolTerms(object as Pool);
   if (terms.kind === "wrong") return;
   const own = `${claim.key.namespace ?? ""}/${claim.cluster ?? ""}`;
-  const open = poolPolicy(object as Pool, terms)
-    .policy.aside.filter(({ key }) => key !== own)
+  const open = policyAt(poolPolicy(object as Pool, terms).policy, now)
+    .aside.filter(({ key }) => key !== own)
     .map(({ key, what }) => {
       const held = addresses.filter(
         (each) =>

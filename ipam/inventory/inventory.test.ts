@@ -45,6 +45,7 @@ async function staged() {
       explainClaim(
         inventory.claims.find(({ key }) => key.name === name)!,
         inventory,
+        made.clock.now(),
       ),
     );
   };

@@ -26,13 +26,7 @@ import { addressMetrics, growthMs, pointerText, readInventory, type Inventory } 
 import { judgeMetal3 } from "../webhooks/metal3.ts";
 import { serveWebhooks, type ServingPair, type WebhookServer } from "../webhooks/server.ts";
 import { renewalOf, servingCertificate } from "./certificates.ts";
-import {
-  arpProber,
-  systemWire,
-  watchConflicts,
-  type Conflict,
-  type GuestAddress,
-} from "../conflicts/index.ts";
+import { arpProber, systemWire, watchConflicts, type Conflict } from "../conflicts/index.ts";
 import {
   historyControllers,
   historyFile,
