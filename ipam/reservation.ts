@@ -118,9 +118,11 @@ export class Reservations {
       await this.remove(lease);
   }
 
-  /** The claim of this key is gone: what may still be reserved for it is swept by its pool's controller. */
-  forget(claim: Key): void {
+  /** The claim of this key is gone: what this process won for it goes too. Others' is swept by its pool's controller. */
+  async forget(claim: Key): Promise<void> {
+    const won = this.#won.get(keyText(claim)) ?? [];
     this.#won.delete(keyText(claim));
+    for (const lease of won) if (await this.#isOver(reservationOf(lease))) await this.remove(lease);
   }
 
   /** Whether a reservation may go (V2). */

@@ -1,6 +1,6 @@
 // Several processes that serve the same pools without a lead, step by step; by chance: rivals.test.ts.
 import { describe, expect, onTestFinished, test } from "vitest";
-import { leases, ownerReference, type OwnedStore } from "#core";
+import { Fault, leases, ownerReference, type OwnedStore } from "#core";
 import { memoryStore } from "#core/store/memory-store.ts";
 import { fakeClock } from "#core/time/fake-clock.ts";
 import { inClusterIPPool, ipAddress, ipAddressClaim, pausedAnnotation } from "#proto";
@@ -93,6 +93,25 @@ describe("another process", () => {
     expect(await given(store)).toEqual([]);
     expect((await store.list(leases)).items).toEqual([]);
   });
+});
+
+test("a claim that another process served and let go meanwhile leaves no reservation behind", async () => {
+  const made = await staged();
+  const { store, quiet, claims } = made;
+  await store.create(inClusterIPPool, poolDraft());
+  await quiet();
+  const create = store.create.bind(store);
+  store.create = async (kind, draft) => {
+    if (kind.kind !== ipAddress.kind) return create(kind, draft);
+    const claim = await store.get(ipAddressClaim, { namespace: "c", name: "a" });
+    if (!claim) throw new Error("no claim");
+    await store.update(ipAddressClaim, { ...claim, metadata: { ...claim.metadata, finalizers: [] } });
+    await store.delete(ipAddressClaim, { namespace: "c", name: "a" });
+    throw new Fault("AlreadyExists", "its IPAddress was there, and is gone by now");
+  };
+  await claims("a");
+  await made.run(5_000);
+  expect((await store.list(leases)).items).toEqual([]);
 });
 
 describe("among several processes", () => {

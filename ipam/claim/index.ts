@@ -116,7 +116,7 @@ export function claimController(deps: ClaimDeps): Controller {
           books.settle(key, exhausted.has(keyText(key)));
           if (!claim) {
             books.forget(key);
-            rivals?.reservations.forget(key);
+            await rivals?.reservations.forget(key).catch(() => {}); // then it is swept
           }
         }
       },
