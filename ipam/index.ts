@@ -9,7 +9,7 @@ import type { IpamGauges } from "./gauges.ts";
 import { Looks } from "./looks.ts";
 import { metal3AheadController } from "./metal3/ahead.ts";
 import { metal3Controller } from "./metal3/index.ts";
-import { isLeft } from "./metal3/left.ts";
+import { isOver as isOverOnMetal3 } from "./metal3/left.ts";
 import { PoolMemories } from "./metal3/memory.ts";
 import { poolController } from "./pool/index.ts";
 import { Reservations } from "./reservation.ts";
@@ -68,7 +68,7 @@ export function claimReservations(store: ResourceStore, globalNamespace = "kube-
 
 /** The same for claims of either kind on Metal3's IPPools. */
 export function metal3Reservations(store: ResourceStore, globalNamespace = "kube-system"): Reservations {
-  return new Reservations(store, globalNamespace, (reservation) => isLeft(store, reservation));
+  return new Reservations(store, globalNamespace, (reservation) => isOverOnMetal3(store, reservation));
 }
 
 /** The controllers that serve Metal3's IPPools. They need its three kinds in the store: on an API server, its CRDs. */

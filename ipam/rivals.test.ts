@@ -2,11 +2,31 @@
 // happens: no two living claims ever hold the same address, none is lost, and nothing is left over.
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { Fault, isFault, keyOf, leases, runControllers, silentLogger, type ResourceStore } from "#core";
+import {
+  Fault,
+  isFault,
+  leases,
+  ownerOf,
+  runControllers,
+  silentLogger,
+  type Controller,
+  type Draft,
+  type Kind,
+  type Resource,
+  type ResourceStore,
+} from "#core";
 import { memoryStore } from "#core/store/memory-store.ts";
 import { fakeClock } from "#core/time/fake-clock.ts";
-import { inClusterIPPool, ipAddress, ipAddressClaim, type IPAddress } from "#proto";
-import { ipamControllers } from "./index.ts";
+import {
+  inClusterIPPool,
+  ipAddress,
+  ipAddressClaim,
+  metal3IPAddress,
+  metal3IPClaim,
+  metal3IPPool,
+} from "#proto";
+import { ipamControllers, metal3Controllers, type IpamDeps } from "./index.ts";
+import { capiOnMetal3, metal3ClaimDraft, metal3PoolDraft } from "./metal3/testing.ts";
 import { claimDraft, poolDraft } from "./testing.ts";
 
 interface Life {
@@ -47,6 +67,83 @@ function slow(store: ResourceStore, life: Life): ResourceStore {
 
 const runs = Number(process.env["PCG_RIVALS_RUNS"] ?? 30);
 
+/** A pool of some kind, and the kinds of claims on it with their IPAddresses. */
+interface Arena {
+  readonly controllers: (deps: IpamDeps & { readonly random: () => number }) => readonly Controller[];
+  readonly makePool: (store: ResourceStore, addresses: number) => Promise<unknown>;
+  readonly claims: readonly {
+    readonly kind: Kind;
+    readonly addressKind: Kind;
+    readonly draft: (name: string) => Draft<Resource>;
+  }[];
+  /** How many addresses the pool says are in use. */
+  readonly used: (store: ResourceStore) => Promise<number | bigint | undefined>;
+}
+
+const inClusterArena: Arena = {
+  controllers: ipamControllers,
+  makePool: (store, addresses) =>
+    store.create(inClusterIPPool, poolDraft({ addresses: [`10.0.0.10-10.0.0.${9 + addresses}`] })),
+  claims: [
+    {
+      kind: ipAddressClaim as Kind,
+      addressKind: ipAddress as Kind,
+      draft: (name) => claimDraft(name) as Draft<Resource>,
+    },
+  ],
+  used: async (store) =>
+    (await store.get(inClusterIPPool, { namespace: "c", name: "nodes" }))?.status?.ipAddresses?.used,
+};
+
+const metal3Arena: Arena = {
+  controllers: metal3Controllers,
+  makePool: (store, addresses) =>
+    store.create(
+      metal3IPPool,
+      metal3PoolDraft({ pools: [{ start: "10.0.0.10", end: `10.0.0.${9 + addresses}` }] }),
+    ),
+  claims: [
+    {
+      kind: metal3IPClaim as Kind,
+      addressKind: metal3IPAddress as Kind,
+      draft: (name) => metal3ClaimDraft(name) as Draft<Resource>,
+    },
+    {
+      kind: ipAddressClaim as Kind,
+      addressKind: ipAddress as Kind,
+      draft: (name) => capiOnMetal3(name) as Draft<Resource>,
+    },
+  ],
+  used: async (store) =>
+    Object.keys((await store.get(metal3IPPool, { namespace: "c", name: "m3" }))?.status?.indexes ?? {})
+      .length,
+};
+
+interface Bearer {
+  readonly claimKind: Kind;
+  readonly object: Resource;
+}
+
+/** Whether the claim that the IPAddress was made for is there. */
+async function isAlive(store: ResourceStore, { claimKind, object }: Bearer): Promise<boolean> {
+  const { namespace = "" } = object.metadata;
+  const claim = await store.get(claimKind, { namespace, name: claimOf(object) });
+  return claim !== undefined && claim.metadata.uid === ownerOf(object, claimKind)?.uid;
+}
+
+const claimOf = (address: Resource): string => {
+  const { claim, claimRef } = address["spec" as never] as Record<string, { name: string } | undefined>;
+  return (claim ?? claimRef)?.name ?? "";
+};
+const addressIn = (address: Resource) => (address["spec" as never] as { address: string }).address;
+const nameTold = (claim: Resource): string | undefined => {
+  const { address, addressRef } = (claim["status" as never] ?? {}) as Record<
+    string,
+    { name: string } | undefined
+  >;
+  return (address ?? addressRef)?.name;
+};
+
 const scenario = fc.record({
   // Mostly quick, sometimes so slow that others get through whole rounds meanwhile.
   turns: fc.infiniteStream(
@@ -60,9 +157,12 @@ const scenario = fc.record({
   addresses: fc.integer({ min: 2, max: 8 }),
 });
 
-test(
-  "several processes, slow answers, sudden deaths: never one address twice, nothing lost, nothing left over",
-  async () => {
+test.each([
+  ["a pool of the in-cluster provider", inClusterArena],
+  ["a Metal3 pool with claims of both kinds", metal3Arena],
+])(
+  "several processes, slow answers, sudden deaths: never one address twice, nothing lost, nothing left over: %s",
+  async (_name, arena) => {
     await fc.assert(
       fc.asyncProperty(scenario, async ({ turns, processes, deaths, script, addresses }) => {
         const clock = fakeClock();
@@ -75,7 +175,7 @@ test(
           const life: Life = { writesLeft: doom.shift() ?? Infinity, turns: () => turns.next().value };
           const deps = { store: slow(store, life), clock, log: silentLogger, random: () => 0.5 };
           const signal = AbortSignal.any([stop.signal, end.signal]);
-          stopped.push(runControllers(deps, ipamControllers(deps), signal).stopped);
+          stopped.push(runControllers(deps, arena.controllers(deps), signal).stopped);
           return { life, end };
         };
         let running = Array.from({ length: processes }, start);
@@ -88,37 +188,38 @@ test(
         };
 
         // The law is held at every moment, not only in the end: whoever follows the store never sees two that are in use.
-        const held = new Map<string, Map<string, IPAddress>>();
-        const isAlive = async (address: IPAddress) => {
-          const claim = await store.get(ipAddressClaim, keyOf(address));
-          return claim !== undefined && claim.metadata.uid === address.metadata.ownerReferences?.[0]?.uid;
-        };
-        const { revision } = await store.list(ipAddress);
-        const watching = (async () => {
-          for await (const event of store.watch(ipAddress, { after: revision }, stop.signal)) {
+        const held = new Map<string, Map<string, Bearer>>();
+        const watch = async ({ kind, addressKind }: Arena["claims"][number], revision: string) => {
+          for await (const event of store.watch(addressKind, { after: revision }, stop.signal)) {
             if (event.type === "Bookmark") continue;
-            const { spec, metadata } = event.object;
-            const bearers = held.get(spec.address) ?? new Map<string, IPAddress>();
-            held.set(spec.address, bearers);
-            if (event.type === "Deleted") bearers.delete(metadata.uid);
-            else bearers.set(metadata.uid, event.object);
+            const { object } = event;
+            const { uid } = object.metadata;
+            const text = addressIn(object);
+            const bearers = held.get(text) ?? new Map<string, Bearer>();
+            held.set(text, bearers);
+            if (event.type === "Deleted") bearers.delete(uid);
+            else bearers.set(uid, { claimKind: kind, object });
             const alive: string[] = [];
             for (const bearer of bearers.values())
-              if (await isAlive(bearer)) alive.push(bearer.metadata.name);
-            if (alive.length > 1) throw new Error(`${spec.address} is held by ${alive.join(" and ")}`);
+              if (await isAlive(store, bearer))
+                alive.push(`${bearer.object.kind} ${bearer.object.metadata.name}`);
+            if (alive.length > 1) throw new Error(`${text} is held by ${alive.join(" and ")}`);
           }
-        })();
+        };
+        const starts = await Promise.all(arena.claims.map(({ addressKind }) => store.list(addressKind)));
+        const watching = Promise.all(arena.claims.map((each, at) => watch(each, starts[at]!.revision)));
         watching.catch(() => {});
 
-        await store.create(inClusterIPPool, poolDraft({ addresses: [`10.0.0.10-10.0.0.${9 + addresses}`] }));
-        const alive: string[] = [];
+        await arena.makePool(store, addresses);
+        const alive: { readonly kind: Kind; readonly name: string }[] = [];
         for (const [at, comes] of script.entries()) {
           if (comes) {
-            await store.create(ipAddressClaim, claimDraft(`claim-${at}`));
-            alive.push(`claim-${at}`);
+            const { kind, draft } = arena.claims[at % arena.claims.length]!;
+            await store.create(kind, draft(`claim-${at}`));
+            alive.push({ kind, name: `claim-${at}` });
           } else {
-            const name = alive.shift();
-            if (name) await store.delete(ipAddressClaim, { namespace: "c", name });
+            const first = alive.shift();
+            if (first) await store.delete(first.kind, { namespace: "c", name: first.name });
           }
           for (let i = turns.next().value % 3; i > 0; i--) await clock.advance(5);
           replaceTheDead();
@@ -134,19 +235,23 @@ test(
         await settle(12, 60_000); // what a dead process left is swept a minute or two later, orphans go after ten
         await settle(30, 1_000);
 
-        const made = (await store.list(ipAddress)).items;
-        const bound = (await store.list(ipAddressClaim)).items.filter(({ status }) => status?.addressRef);
-        const texts = made.map(({ spec }) => spec.address);
+        const all = (kinds: readonly Kind[]) =>
+          Promise.all(kinds.map(async (kind) => (await store.list(kind)).items)).then((lists) =>
+            lists.flat(),
+          );
+        const made = await all(arena.claims.map(({ addressKind }) => addressKind));
+        const bound = (await all(arena.claims.map(({ kind }) => kind))).filter(nameTold);
+        const texts = made.map(addressIn);
         expect(new Set(texts).size).toBe(texts.length);
         expect(made.length).toBe(Math.min(addresses, alive.length)); // none lost: whoever can be served is
         expect(bound.length).toBe(made.length);
         // What is reserved still is for claims that wait: it was another's when they tried it (reservation.ts, V2).
-        const served = new Set(made.map(({ metadata }) => metadata.name));
+        const served = new Set(made.map(claimOf));
         const reserved = (await store.list(leases)).items.map(({ spec }) => spec.holderIdentity);
-        const waiting = alive.filter((name) => !served.has(name)).map((name) => `c/${name}`);
+        const waiting = alive.filter(({ name }) => !served.has(name)).map(({ name }) => `c/${name}`);
         expect(reserved.filter((holder) => !waiting.includes(holder ?? ""))).toEqual([]);
-        const pool = await store.get(inClusterIPPool, { namespace: "c", name: "nodes" });
-        expect(pool?.status?.ipAddresses?.used).toBe(made.length);
+        expect(await arena.used(store)).toBe(made.length);
+        expect(new Set(bound.map(nameTold))).toEqual(new Set(made.map(({ metadata }) => metadata.name)));
 
         stop.abort();
         await watching; // throws what it saw

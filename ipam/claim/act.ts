@@ -289,7 +289,7 @@ function free(store: ResourceStore, address: IPAddress): Promise<void> {
 }
 
 /** Takes the finalizer off this very object: another of its name keeps its own. */
-async function unprotect<R extends Resource>(
+export async function unprotect<R extends Resource>(
   store: ResourceStore,
   kind: Kind<R>,
   object: R,

@@ -8,6 +8,7 @@ import {
   keyOf,
   modify,
   modifyStatus,
+  ownerOf,
   ownerReference,
   removeFinalizer,
   setCondition,
@@ -32,11 +33,21 @@ import {
   type Metal3IPPool,
 } from "#proto";
 import { formatAddress, type Address } from "../address.ts";
-import { withOwners } from "../claim/act.ts";
+import { unprotect, withOwners } from "../claim/act.ts";
 import { asV1beta1 } from "../claim/report.ts";
 import { digitsOf, type Reservations } from "../reservation.ts";
-import { addressesOnPool, flavours, type Metal3Seen, type SeenAddress, type SeenClaim } from "./observe.ts";
-import type { Grant, Metal3Action, Verdict } from "./plan.ts";
+import { both, rangesOf } from "./free.ts";
+import { counts, isOwn, toldName } from "./left.ts";
+import {
+  addressesOnPool,
+  flavours,
+  type Flavour,
+  type Metal3Seen,
+  type SeenAddress,
+  type SeenClaim,
+} from "./observe.ts";
+import { inOrder, isSurplus, type Grant, type Leaving, type Metal3Action, type Verdict } from "./plan.ts";
+import { isAllocatable } from "./ranges.ts";
 import { addressName, poolFinalizer, poolText, provider, providerLabel } from "./words.ts";
 
 export interface Metal3ActDeps {
@@ -56,11 +67,11 @@ export async function act(deps: Metal3ActDeps, seen: Metal3Seen, action: Metal3A
         await ensureFinalizer(store, claimKind, object, claimFinalizer);
       });
     case "adopt addresses":
-      return each(action.pairs, ([claim, address]) => adopt(store, seen, claim, address));
+      return adopt(deps, seen, action.pairs);
     case "release addresses":
-      return each(action.addresses, (address) => release(store, address.flavour, address.object));
+      return each(action.addresses, (address) => releaseUnheld(store, address));
     case "let claims go":
-      return each(action.claims, (claim) => letGo(deps, seen, claim));
+      return each(action.leaving, (leaving) => letGo(deps, seen, leaving));
     case "give addresses":
       return give(deps, seen, action.grants);
     case "tell claims":
@@ -68,7 +79,9 @@ export async function act(deps: Metal3ActDeps, seen: Metal3Seen, action: Metal3A
     case "sweep reservations":
       return each(
         seen.reservations.filter(({ lease }) => action.uids.includes(lease.metadata.uid)),
-        ({ lease }) => reservations.remove(lease),
+        async (reservation) => {
+          if (await reservations.isOver(reservation)) await reservations.remove(reservation.lease); // V2
+        },
       );
     case "let pool go":
       await removeFinalizer(store, metal3IPPool, seen.key, poolFinalizer);
@@ -93,7 +106,8 @@ async function markPool(store: ResourceStore, { key, owner }: Metal3Seen): Promi
 
 /**
  * Reservations for all, one look at the pool for all, then each IPAddress (reservation.ts, V1 and V2). Who loses is tried again
- * with another address: Conflict.
+ * with another address: Conflict. Names stand for addresses here, so that they do not stop a second IPAddress of a claim: of several
+ * reservations of a claim the oldest counts. Whoever made another sees it, since it stays until the claim has its IPAddress.
  */
 async function give(deps: Metal3ActDeps, seen: Metal3Seen, grants: readonly Grant[]): Promise<void> {
   const { store, reservations } = deps;
@@ -106,33 +120,41 @@ async function give(deps: Metal3ActDeps, seen: Metal3Seen, grants: readonly Gran
     if (tried.kind === "won") won.set(grant, tried.lease);
     else lost++;
   });
-  const rivals = await reservations.of({ key }, pool);
+  const rivals = await reservations.of({ key }, pool); // before the addresses: one that went has left its claim's IPAddress
   const addresses = await addressesOnPool(store, key);
   const taken = new Set(addresses.map(({ object }) => object.spec.address));
   const served = new Set(addresses.map(({ flavour, claim }) => `${flavour} ${claim}`));
+  const ranges = rangesOf(pool);
+  const mayBeGiven = (each: Address) =>
+    ranges.kind === "ranges" && isAllocatable(ranges.ranges, each) && !taken.has(formatAddress(each));
   await each([...won], async ([grant, lease]) => {
-    const { claim, address } = grant;
+    const { claim, address, fixed } = grant;
     const { uid, name } = claim.object.metadata;
-    // Another process serves this very claim with another address: both step back (a name stands for the address, not the claim).
-    const isContested = rivals.some(
-      ({ claimUid, digits }) => claimUid === uid && digits !== digitsOf(address.value),
+    const [oldest] = inOrder(
+      rivals.filter(({ claimUid, digits }) => claimUid === uid && both(digits).some(mayBeGiven)),
     );
+    const isOther = !fixed && oldest !== undefined && oldest.digits !== digitsOf(address.value);
     const isTaken = taken.has(formatAddress(address)) || served.has(`${claim.flavour} ${name}`);
-    if (isContested || isTaken || !(await make(deps, seen, pool, grant))) lost++;
-    await reservations.remove(lease);
+    const made = isOther || isTaken ? "lost" : await make(deps, seen, pool, grant);
+    if (made === "lost") lost++;
+    if (made === "done") await reservations.remove(lease);
   });
   if (lost > 0) throw new Fault("Conflict", `${lost} addresses of ${poolText(key)} went to others meanwhile`);
 }
 
-/** False where another was faster. */
+/**
+ * "lost" where another was faster, "refused" where the claim was told why it cannot have the address, "done" where it has it or counts
+ * no more: then its reservation may go (V2).
+ */
 async function make(
   deps: Metal3ActDeps,
   { key }: Metal3Seen,
   pool: Metal3IPPool,
   { claim, address, range }: Grant,
-): Promise<boolean> {
+): Promise<"done" | "lost" | "refused"> {
   const { store } = deps;
-  const { claimKind, addressKind, claimFinalizer } = flavours[claim.flavour];
+  const { uid } = claim.object.metadata;
+  const { claimKind, addressKind } = flavours[claim.flavour];
   const draft = addressDraft(pool, claim, address, range);
   let made: Resource;
   try {
@@ -140,23 +162,23 @@ async function make(
   } catch (error) {
     if (!isFault(error, "AlreadyExists")) throw error;
     const other = await store.get(addressKind, { ...key, name: draft.metadata.name! });
-    if (!other || namesPool(claim.flavour, other as never, key.name)) return false;
+    if (!other || namesPool(claim.flavour, other as never, key.name)) return "lost";
     // Two pools with one namePrefix that overlap. The address is in use, though not by this pool's count.
     const message =
       `${formatAddress(address)} cannot be given: the IPAddress ${draft.metadata.name} is another pool's. ` +
       `Give ${poolText(key)} a range or a namePrefix of its own`;
     await tell(deps, claim, { kind: "waiting", reason: "AllocationFailed", message });
-    return true;
+    return "refused";
   }
-  // The claim may have been released by another process in the meantime: then nobody else would ever release this (V6).
+  // The claim may have been let go by another process in the meantime: then nobody else would ever release this (V6).
   const now = await store.get(claimKind, keyOf(claim.object));
-  if (now?.metadata.uid !== claim.object.metadata.uid || !hasFinalizer(now, claimFinalizer)) {
+  if (!now || !counts(claim.flavour, now, uid) || isSurplus(claim.flavour, now, made)) {
     await release(store, claim.flavour, made);
-    return true;
+    return "done";
   }
   const held = { flavour: claim.flavour, object: made, address, claim: claim.object.metadata.name, alone: 0 };
   await tell(deps, claim, { kind: "bound", address: held as SeenAddress });
-  return true;
+  return "done";
 }
 
 function namesPool(flavour: string, address: Metal3IPAddress & IPAddress, name: string): boolean {
@@ -216,52 +238,122 @@ function ownersOf(pool: Metal3IPPool | undefined, claim: SeenClaim): OwnerRefere
   ];
 }
 
+/**
+ * Finalizer and owners for those that are there already. One that was not this claim's is given to it as a new one would be (V1): unless
+ * the claim came with it, told of it.
+ */
 async function adopt(
+  { store, reservations }: Metal3ActDeps,
+  seen: Metal3Seen,
+  pairs: readonly (readonly [SeenClaim, SeenAddress])[],
+): Promise<void> {
+  const { key, pool } = seen;
+  const isGiven = ([{ flavour, object: claim }, { object }]: readonly [SeenClaim, SeenAddress]) =>
+    isOwn(flavour, object, claim.metadata.uid) || toldName(flavour, claim) !== undefined;
+  await each(
+    pairs.filter(isGiven),
+    async ([claim, address]) => void (await own(store, seen, claim, address)),
+  );
+  const news = pairs.filter((pair) => !isGiven(pair));
+  if (news.length === 0) return;
+  const won = new Map<SeenAddress, Lease>();
+  if (pool)
+    await each(news, async ([claim, seenAddress]) => {
+      const { address } = seenAddress;
+      if (!address) return;
+      const tried = await reservations.win({ key }, pool, claim.object, address.value);
+      if (tried.kind === "won") won.set(seenAddress, tried.lease);
+    });
+  const bearers = await addressesOnPool(store, key);
+  let lost = 0;
+  await each(news, async ([claim, address]) => {
+    const isShared = bearers.some(
+      ({ object }) =>
+        object.metadata.uid !== address.object.metadata.uid &&
+        object.spec.address === address.object.spec.address,
+    );
+    const lease = won.get(address);
+    if (isShared || (pool && address.address && !lease)) lost++;
+    else if (await own(store, seen, claim, address)) await (lease && reservations.remove(lease));
+  });
+  if (lost > 0)
+    throw new Fault(
+      "Conflict",
+      `${lost} addresses of ${poolText(key)} are given to others, or borne by others`,
+    );
+}
+
+/** Resolves with whether the address is the claim's now. */
+async function own(
   store: ResourceStore,
   { pool }: Metal3Seen,
   claim: SeenClaim,
   { flavour, object }: SeenAddress,
-): Promise<void> {
+): Promise<boolean> {
   const { addressKind, addressFinalizer } = flavours[flavour];
-  await modify(store, addressKind, keyOf(object), (fresh) => {
+  const now = await modify(store, addressKind, keyOf(object), (fresh) => {
     if (fresh.metadata.uid !== object.metadata.uid) return;
     fresh.metadata.ownerReferences = withOwners(fresh.metadata.ownerReferences ?? [], ownersOf(pool, claim));
     if (!isDeleting(fresh) && !hasFinalizer(fresh, addressFinalizer))
       fresh.metadata.finalizers = [...(fresh.metadata.finalizers ?? []), addressFinalizer];
   });
+  return isOwn(flavour, now, claim.object.metadata.uid);
+}
+
+/** Releases it, unless its claim counts and has no other: what was listed may be old by now. */
+async function releaseUnheld(store: ResourceStore, { flavour, object, claim }: SeenAddress): Promise<void> {
+  const { claimKind } = flavours[flavour];
+  const now = await store.get(claimKind, { ...keyOf(object), name: claim });
+  const uid = ownerOf(object, claimKind)?.uid ?? (isDeleting(object) ? undefined : now?.metadata.uid);
+  const isHeld = now && uid !== undefined && counts(flavour, now, uid) && !isSurplus(flavour, now, object);
+  if (!isHeld) await release(store, flavour, object);
 }
 
 /** Deleted first, then unprotected: whoever dies in between leaves an object that is going, not one that nobody knows. */
-async function release(
-  store: ResourceStore,
-  flavour: SeenAddress["flavour"],
-  object: Resource,
-): Promise<void> {
-  const { addressKind, addressFinalizer } = flavours[flavour];
-  try {
-    await deleteIfExists(store, addressKind, keyOf(object), { uid: object.metadata.uid });
-  } catch (error) {
-    if (!isFault(error, "Conflict")) throw error;
-    return; // another of that name by now: not ours
-  }
-  await removeFinalizer(store, addressKind, keyOf(object), addressFinalizer);
+async function release(store: ResourceStore, flavour: Flavour, object: Resource): Promise<void> {
+  if (await condemn(store, flavour, object)) await free(store, flavour, object);
 }
 
+/** Deletes it, which its finalizer survives. False where another has its name by now. */
+async function condemn(store: ResourceStore, flavour: Flavour, object: Resource): Promise<boolean> {
+  try {
+    await deleteIfExists(store, flavours[flavour].addressKind, keyOf(object), { uid: object.metadata.uid });
+    return true;
+  } catch (error) {
+    if (!isFault(error, "Conflict")) throw error;
+    return false;
+  }
+}
+
+function free(store: ResourceStore, flavour: Flavour, object: Resource): Promise<void> {
+  const { addressKind, addressFinalizer } = flavours[flavour];
+  return unprotect(store, addressKind, object, addressFinalizer);
+}
+
+/** The claim goes before its IPAddresses, which until then are only marked deleted (V5). */
 async function letGo(
   { store, reservations }: Metal3ActDeps,
   { reservations: held }: Metal3Seen,
-  { flavour, object }: SeenClaim,
+  { claim: { flavour, object }, addresses }: Leaving,
 ): Promise<void> {
   const { claimKind, claimFinalizer } = flavours[flavour];
-  await removeFinalizer(store, claimKind, keyOf(object), claimFinalizer);
+  const going: Resource[] = [];
+  for (const address of addresses)
+    if (await condemn(store, flavour, address.object)) going.push(address.object);
+  await unprotect(store, claimKind, object, claimFinalizer);
+  for (const address of going) await free(store, flavour, address);
   for (const { claimUid, lease } of held)
     if (claimUid === object.metadata.uid) await reservations.remove(lease);
+  reservations.forget(keyOf(object));
 }
 
-/** Writes what the claim hears into its status, if it is the same claim still. */
+/** Writes what the claim hears into its status, if it is the same claim still, and was not told of an address by another meanwhile. */
 async function tell({ store, clock }: Metal3ActDeps, claim: SeenClaim, verdict: Verdict): Promise<void> {
   const { object } = claim;
-  const isSame = (fresh: Resource) => fresh.metadata.uid === object.metadata.uid && !isDeleting(fresh);
+  const isSame = (fresh: Resource) =>
+    fresh.metadata.uid === object.metadata.uid &&
+    !isDeleting(fresh) &&
+    [undefined, toldName(claim.flavour, object)].includes(toldName(claim.flavour, fresh));
   if (claim.flavour === "metal3")
     await modifyStatus(store, metal3IPClaim, keyOf(object), (fresh) => {
       if (isSame(fresh)) fresh.status = metal3Status(fresh, verdict);

@@ -84,8 +84,9 @@ function followFlavour(flavour: Flavour): Follow[] {
 function countOf(action: Metal3Action) {
   switch (action.do) {
     case "protect claims":
-    case "let claims go":
       return { count: action.claims.length };
+    case "let claims go":
+      return { count: action.leaving.length };
     case "give addresses":
       return { count: action.grants.length };
     case "release addresses":

@@ -1,13 +1,42 @@
-import { hasFinalizer, isDeleting, type ResourceStore } from "#core";
+// Until when a claim on a Metal3 pool counts, and what it has: for reservations and IPAddresses among several processes.
+import { hasFinalizer, isDeleting, ownerOf, type Key, type Resource, type ResourceStore } from "#core";
+import type { IPAddressClaim, Metal3IPClaim } from "#proto";
 import type { Reservation } from "../reservation.ts";
-import { flavours } from "./observe.ts";
+import { flavours, type Flavour } from "./observe.ts";
 
-/** Whether the claim of a reservation, of either flavour, is gone or was let go. Once true it stays true. */
-export async function isLeft(store: ResourceStore, { claim, claimUid }: Reservation): Promise<boolean> {
-  for (const { claimKind, claimFinalizer } of Object.values(flavours)) {
-    const object = await store.get(claimKind, claim);
-    const isLetGo = object && isDeleting(object) && !hasFinalizer(object, claimFinalizer);
-    if (object?.metadata.uid === claimUid) return isLetGo ?? false;
+/** Whether this is the claim of that uid, and not let go yet. Once false it stays false. Pure. */
+export function counts(flavour: Flavour, claim: Resource | undefined, uid: string): boolean {
+  const isLetGo = claim && isDeleting(claim) && !hasFinalizer(claim, flavours[flavour].claimFinalizer);
+  return claim?.metadata.uid === uid && !isLetGo;
+}
+
+/** Whether the IPAddress is this very claim's, not only of its name. Pure. */
+export function isOwn(flavour: Flavour, address: Resource, claimUid: string): boolean {
+  return ownerOf(address, flavours[flavour].claimKind)?.uid === claimUid;
+}
+
+/** The name of the IPAddress that the claim was told. Pure. */
+export function toldName(flavour: Flavour, claim: Resource): string | undefined {
+  return flavour === "metal3"
+    ? (claim as Metal3IPClaim).status?.address?.name
+    : (claim as IPAddressClaim).status?.addressRef?.name;
+}
+
+/**
+ * Whether a reservation has done its work (reservation.ts, V2): its claim, of either flavour, counts no more, or was told of an
+ * IPAddress of its own. `store` answers from what was written.
+ */
+export async function isOver(store: ResourceStore, { claim: key, claimUid }: Reservation): Promise<boolean> {
+  for (const flavour of Object.keys(flavours) as Flavour[]) {
+    const claim = await store.get(flavours[flavour].claimKind, key);
+    if (claim?.metadata.uid === claimUid)
+      return !counts(flavour, claim, claimUid) || (await hasOwn(store, flavour, claim, key));
   }
   return true;
+}
+
+async function hasOwn(store: ResourceStore, flavour: Flavour, claim: Resource, key: Key): Promise<boolean> {
+  const name = toldName(flavour, claim);
+  const address = name ? await store.get(flavours[flavour].addressKind, { ...key, name }) : undefined;
+  return address !== undefined && isOwn(flavour, address, claim.metadata.uid);
 }

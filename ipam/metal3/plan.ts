@@ -6,13 +6,14 @@
 //       found stops giving only.
 //   P4. A claim that others still hold (a foreign finalizer) keeps its address, as with Metal3.
 //   P5. An address goes once: to the claim that holds its reservation, else to the first that may have it.
-import { hasFinalizer, isDeleting, isOwnedBy, ownerOf, type Plan } from "#core";
+import { hasFinalizer, isDeleting, isOwnedBy, ownerOf, type Plan, type Resource } from "#core";
 import { clusterNameLabel, type IPAddressClaim, type Metal3IPClaim } from "#proto";
 import { formatAddress, parseAddress, type Address } from "../address.ts";
 import { isPaused } from "../claim/observe.ts";
-import { digitsOf } from "../reservation.ts";
+import { digitsOf, type Reservation } from "../reservation.ts";
 import { both, freeOf, rangesOf, type FreePick } from "./free.ts";
-import { flavours, type Metal3Seen, type SeenAddress, type SeenClaim } from "./observe.ts";
+import { isOwn, toldName } from "./left.ts";
+import { flavours, type Flavour, type Metal3Seen, type SeenAddress, type SeenClaim } from "./observe.ts";
 import { isAllocatable, rangeOf, type Metal3Range, type Metal3Ranges } from "./ranges.ts";
 import { poolFinalizer, poolText, provider, providerLabel } from "./words.ts";
 
@@ -21,6 +22,14 @@ export interface Grant {
   readonly claim: SeenClaim;
   readonly address: Address;
   readonly range: Metal3Range;
+  /** Its claim may have this one only: the pool keeps it, or the claim asks for it. */
+  readonly fixed: boolean;
+}
+
+/** A claim that is let go, and what it held. */
+export interface Leaving {
+  readonly claim: SeenClaim;
+  readonly addresses: readonly SeenAddress[];
 }
 
 /** What a claim hears. */
@@ -37,7 +46,7 @@ export type Metal3Action =
   /** Finalizer and owners of addresses that are there already. */
   | { readonly do: "adopt addresses"; readonly pairs: readonly (readonly [SeenClaim, SeenAddress])[] }
   | { readonly do: "release addresses"; readonly addresses: readonly SeenAddress[] }
-  | { readonly do: "let claims go"; readonly claims: readonly SeenClaim[] }
+  | { readonly do: "let claims go"; readonly leaving: readonly Leaving[] }
   | { readonly do: "give addresses"; readonly grants: readonly Grant[] }
   | { readonly do: "tell claims"; readonly verdicts: readonly (readonly [SeenClaim, Verdict])[] }
   /** Leases that no longer serve. */
@@ -65,7 +74,7 @@ class Round {
   readonly #protect: SeenClaim[] = [];
   readonly #adopt: (readonly [SeenClaim, SeenAddress])[] = [];
   readonly #release: SeenAddress[] = [];
-  readonly #letGo: SeenClaim[] = [];
+  readonly #letGo: Leaving[] = [];
   readonly #give: Grant[] = [];
   readonly #tell: (readonly [SeenClaim, Verdict])[] = [];
   #after: number | undefined;
@@ -103,10 +112,11 @@ class Round {
     some(this.#protect, { do: "protect claims", claims: this.#protect });
     some(this.#adopt, { do: "adopt addresses", pairs: this.#adopt });
     some(this.#release, { do: "release addresses", addresses: this.#release });
-    some(this.#letGo, { do: "let claims go", claims: this.#letGo });
+    some(this.#letGo, { do: "let claims go", leaving: this.#letGo });
     some(this.#tell, { do: "tell claims", verdicts: this.#tell });
     some(this.#give, { do: "give addresses", grants: this.#give });
-    const isUnused = this.#seen.addresses.every((each) => this.#release.includes(each));
+    const going = new Set([...this.#release, ...this.#letGo.flatMap(({ addresses }) => addresses)]);
+    const isUnused = this.#seen.addresses.every((each) => going.has(each));
     if (pool && isDeleting(pool) && isUnused && hasFinalizer(pool, poolFinalizer))
       actions.push({ do: "let pool go" });
     return { actions, conditions: [], ...(this.#after === undefined ? {} : { after: this.#after }) };
@@ -116,13 +126,12 @@ class Round {
     const { claimFinalizer } = flavours[claim.flavour];
     if (!hasFinalizer(claim.object, claimFinalizer)) return;
     if (claim.object.metadata.finalizers?.some((each) => each !== claimFinalizer)) return; // P4
-    this.#release.push(...this.#heldBy(claim));
-    this.#letGo.push(claim);
+    this.#letGo.push({ claim, addresses: this.#heldBy(claim) });
   }
 
   #serve(claim: SeenClaim): void {
-    const [held] = this.#heldBy(claim);
-    if (held) return this.#hold(claim, held);
+    const [held, ...others] = this.#heldBy(claim);
+    if (held) return this.#hold(claim, [held, ...others]);
     const { key, pool } = this.#seen;
     const ranges = this.#ranges;
     if (!pool || !ranges) return this.#wait(claim, "PoolNotReady", `${poolText(key)} does not exist`);
@@ -134,18 +143,14 @@ class Round {
     if (!hasFinalizer(claim.object, flavours[claim.flavour].claimFinalizer)) this.#protect.push(claim); // P1
     const choice = this.#choose(claim, ranges);
     if ("reason" in choice) return this.#wait(claim, choice.reason, choice.message);
-    const { address } = choice;
+    const { address, fixed } = choice;
     const range = rangeOf(ranges.ranges, address);
-    if (range) this.#give.push({ claim, address, range });
+    if (range) this.#give.push({ claim, address, range, fixed });
   }
 
-  #choose(
-    claim: SeenClaim,
-    ranges: Metal3Ranges & { kind: "ranges" },
-  ): { address: Address } | { reason: WaitReason; message: string } {
+  #choose(claim: SeenClaim, ranges: Metal3Ranges & { kind: "ranges" }): Choice {
     const { key, reservations } = this.#seen;
     const { name, uid } = claim.object.metadata;
-    const own = reservations.find(({ claimUid }) => claimUid === uid);
     const kept = ranges.kept.get(name);
     const wants = claim.wants === undefined ? undefined : parseAddress(claim.wants);
     if (claim.wants !== undefined && !wants)
@@ -156,11 +161,12 @@ class Round {
       );
     const fixed = kept ?? wants;
     if (fixed) return this.#fixed(claim, ranges, fixed, kept !== undefined);
-    const before =
-      own && both(own.digits).find((each) => isAllocatable(ranges.ranges, each) && !this.#holder(each));
-    if (before) return { address: before }; // P5: a round that died goes on with the same address
+    const before = inOrder(reservations.filter(({ claimUid }) => claimUid === uid))
+      .flatMap(({ digits }) => both(digits))
+      .find((each) => isAllocatable(ranges.ranges, each) && !this.#holder(each));
+    if (before) return { address: before, fixed: false }; // P5: a round that died goes on with the same address
     const address = this.#free?.take();
-    if (address) return { address };
+    if (address) return { address, fixed: false };
     const { addresses, avoided } = this.#seen;
     for (const { until } of avoided) this.#comeBack(until - this.#now);
     const left =
@@ -176,7 +182,7 @@ class Round {
     { ranges, kept }: Metal3Ranges & { kind: "ranges" },
     address: Address,
     isKept: boolean,
-  ): { address: Address } | { reason: WaitReason; message: string } {
+  ): Choice {
     const text = formatAddress(address);
     const pool = poolText(this.#seen.key);
     const keeper = [...kept].find(([, each]) => formatAddress(each) === text)?.[0];
@@ -199,10 +205,10 @@ class Round {
       this.#comeBack(2_000);
       return { reason: "PoolExhausted", message: `${text} of ${pool} is just being given to another claim` };
     }
-    return { address };
+    return { address, fixed: true };
   }
 
-  #hold(claim: SeenClaim, held: SeenAddress): void {
+  #hold(claim: SeenClaim, [held, ...others]: readonly [SeenAddress, ...SeenAddress[]]): void {
     const former = ownerOf(held.object, flavours[claim.flavour].claimKind);
     if (isDeleting(held.object) && former?.uid !== claim.object.metadata.uid) {
       this.#release.push(held); // left over from an earlier claim of this name
@@ -211,6 +217,15 @@ class Round {
     if (!hasFinalizer(claim.object, flavours[claim.flavour].claimFinalizer)) this.#protect.push(claim);
     if (!isDeleting(held.object) && !isComplete(this.#seen, claim, held)) this.#adopt.push([claim, held]);
     this.#say(claim, { kind: "bound", address: held });
+    for (const other of others) this.#mindSurplus(claim, other);
+  }
+
+  /** Releases what a process that slept for long made for a claim that was told of another by then. */
+  #mindSurplus({ flavour, object }: SeenClaim, other: SeenAddress): void {
+    if (!isSurplus(flavour, object, other.object)) return;
+    const leftMs = Date.parse(other.object.metadata.creationTimestamp) + aloneMs - this.#now;
+    if (leftMs <= 0) this.#release.push(other);
+    else this.#comeBack(leftMs);
   }
 
   /** Releases what has had no claim for long; at once what was deleted. */
@@ -235,10 +250,11 @@ class Round {
   #heldBy(claim: SeenClaim): readonly SeenAddress[] {
     const named = this.#byClaim.get(claimText(claim.flavour, claim.object.metadata.name)) ?? [];
     const { uid } = claim.object.metadata;
-    const isOwn = ({ object }: SeenAddress) =>
-      ownerOf(object, flavours[claim.flavour].claimKind)?.uid === uid;
-    // Several of one name: one came with a former claim. Its own goes first.
-    return [...named].sort((a, b) => Number(isOwn(b)) - Number(isOwn(a)));
+    const told = toldName(claim.flavour, claim.object);
+    const rank = ({ object }: SeenAddress) =>
+      isOwn(claim.flavour, object, uid) ? (object.metadata.name === told ? 2 : 1) : 0;
+    // Several of one name: one came with a former claim, or too late. The one that it was told of goes first.
+    return [...named].sort((a, b) => rank(b) - rank(a));
   }
 
   #holder(address: Address): SeenAddress | undefined {
@@ -249,20 +265,42 @@ class Round {
     this.#after = Math.min(this.#after ?? Infinity, afterMs);
   }
 
-  /** Leases whose claim is gone or has an address: whoever made them died. */
+  /** Leases whose claim is gone or has an address: whoever made them died. To be looked at afresh before they go. */
   #stale(): string[] {
-    return this.#seen.reservations
-      .filter(({ claimUid, digits, lease }) => {
-        if (this.#now - Date.parse(lease.metadata.creationTimestamp) < staleAfterMs) return false;
-        const claim = this.#seen.claims.find(({ object }) => object.metadata.uid === claimUid);
-        return !claim || this.#heldBy(claim).length > 0 || both(digits).some((each) => this.#holder(each));
-      })
-      .map(({ lease }) => lease.metadata.uid);
+    const claims = new Map(this.#seen.claims.map((claim) => [claim.object.metadata.uid, claim]));
+    const over = this.#seen.reservations.filter(({ claimUid }) => {
+      const claim = claims.get(claimUid);
+      return !claim || this.#heldBy(claim).some(({ object }) => isOwn(claim.flavour, object, claimUid));
+    });
+    return over.flatMap(({ lease }) => {
+      const leftMs = Date.parse(lease.metadata.creationTimestamp) + staleAfterMs - this.#now;
+      if (leftMs > 0) this.#comeBack(leftMs);
+      return leftMs > 0 ? [] : [lease.metadata.uid];
+    });
   }
 }
 
-/** A reservation lives for a moment; one this old was probably left behind. Removing one too early would be harmless. */
+type Choice =
+  | { readonly address: Address; readonly fixed: boolean }
+  | { readonly reason: WaitReason; readonly message: string };
+
+/** A reservation lives for a moment; one this old was probably left behind. */
 const staleAfterMs = 60_000;
+
+/**
+ * Whether the claim was told of another address than this one of its own: a process made it that had slept meanwhile. Nobody is told of
+ * it any more. Pure.
+ */
+export function isSurplus(flavour: Flavour, claim: Resource, address: Resource): boolean {
+  const told = toldName(flavour, claim);
+  return told !== undefined && told !== address.metadata.name && isOwn(flavour, address, claim.metadata.uid);
+}
+
+/** The oldest first. Revisions grow, and nothing changes a reservation. Pure. */
+export function inOrder(reservations: readonly Reservation[]): readonly Reservation[] {
+  const revision = ({ lease }: Reservation) => BigInt(lease.metadata.resourceVersion);
+  return [...reservations].sort((a, b) => (revision(a) < revision(b) ? -1 : 1));
+}
 
 function failed(message: string): { reason: WaitReason; message: string } {
   return { reason: "AllocationFailed", message };
