@@ -135,9 +135,12 @@ async function give(deps: Metal3ActDeps, seen: Metal3Seen, grants: readonly Gran
     );
     const isOther = !fixed && oldest !== undefined && oldest.digits !== digitsOf(address.value);
     const isTaken = taken.has(formatAddress(address)) || served.has(`${claim.flavour} ${name}`);
+    const hasOwn = addresses.some(
+      ({ flavour, object }) => flavour === claim.flavour && isOwn(flavour, object, uid),
+    );
     const made = isOther || isTaken ? "lost" : await make(deps, seen, pool, grant);
     if (made === "lost") lost++;
-    if (made === "done") await reservations.remove(lease);
+    if (made === "done" || hasOwn) await reservations.remove(lease);
   });
   if (lost > 0) throw new Fault("Conflict", `${lost} addresses of ${poolText(key)} went to others meanwhile`);
 }

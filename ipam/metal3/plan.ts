@@ -71,6 +71,8 @@ class Round {
   readonly #free: FreePick | undefined;
   readonly #byClaim = new Map<string, SeenAddress[]>();
   readonly #holders = new Map<string, SeenAddress>();
+  /** How many IPAddresses bear an address. */
+  readonly #bearers = new Map<string, number>();
   readonly #protect: SeenClaim[] = [];
   readonly #adopt: (readonly [SeenClaim, SeenAddress])[] = [];
   readonly #release: SeenAddress[] = [];
@@ -87,6 +89,8 @@ class Round {
       const of = claimText(address.flavour, address.claim);
       this.#byClaim.set(of, [...(this.#byClaim.get(of) ?? []), address]);
       if (address.address) this.#holders.set(formatAddress(address.address), address);
+      const text = address.object.spec.address;
+      this.#bearers.set(text, (this.#bearers.get(text) ?? 0) + 1);
     }
     if (!pool) return;
     this.#ranges = rangesOf(pool);
@@ -110,11 +114,11 @@ class Round {
     const stale = this.#stale();
     some(stale, { do: "sweep reservations", uids: stale });
     some(this.#protect, { do: "protect claims", claims: this.#protect });
-    some(this.#adopt, { do: "adopt addresses", pairs: this.#adopt });
     some(this.#release, { do: "release addresses", addresses: this.#release });
     some(this.#letGo, { do: "let claims go", leaving: this.#letGo });
     some(this.#tell, { do: "tell claims", verdicts: this.#tell });
     some(this.#give, { do: "give addresses", grants: this.#give });
+    some(this.#adopt, { do: "adopt addresses", pairs: this.#adopt }); // last: one that cannot be taken up holds up no others
     const going = new Set([...this.#release, ...this.#letGo.flatMap(({ addresses }) => addresses)]);
     const isUnused = this.#seen.addresses.every((each) => going.has(each));
     if (pool && isDeleting(pool) && isUnused && hasFinalizer(pool, poolFinalizer))
@@ -215,8 +219,18 @@ class Round {
       return;
     }
     if (!hasFinalizer(claim.object, flavours[claim.flavour].claimFinalizer)) this.#protect.push(claim);
+    const isNew =
+      !isOwn(claim.flavour, held.object, claim.object.metadata.uid) &&
+      toldName(claim.flavour, claim.object) === undefined;
+    const { address } = held.object.spec;
+    if (isNew && (this.#bearers.get(address) ?? 0) > 1)
+      return this.#wait(
+        claim,
+        "AllocationFailed",
+        `${address}, which its IPAddress ${held.object.metadata.name} bears, is another's too; release one of them`,
+      );
     if (!isDeleting(held.object) && !isComplete(this.#seen, claim, held)) this.#adopt.push([claim, held]);
-    this.#say(claim, { kind: "bound", address: held });
+    if (!isNew) this.#say(claim, { kind: "bound", address: held }); // else when it is taken up
     for (const other of others) this.#mindSurplus(claim, other);
   }
 
