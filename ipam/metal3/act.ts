@@ -347,7 +347,7 @@ async function letGo(
   for (const address of going) await free(store, flavour, address);
   for (const { claimUid, lease } of held)
     if (claimUid === object.metadata.uid) await reservations.remove(lease);
-  reservations.forget(keyOf(object));
+  await reservations.forget(keyOf(object));
 }
 
 /** Writes what the claim hears into its status, if it is the same claim still, and was not told of an address by another meanwhile. */
