@@ -234,6 +234,8 @@ test.each([
         await settle(30, 1_000);
         await settle(12, 60_000); // what a dead process left is swept a minute or two later, orphans go after ten
         await settle(30, 1_000);
+        await settle(4, 60_000); // and so is what one left that woke up only now
+        await settle(20, 1_000);
 
         const all = (kinds: readonly Kind[]) =>
           Promise.all(kinds.map(async (kind) => (await store.list(kind)).items)).then((lists) =>

@@ -8,7 +8,6 @@ import {
   keyOf,
   modify,
   modifyStatus,
-  ownerOf,
   ownerReference,
   removeFinalizer,
   setCondition,
@@ -35,9 +34,9 @@ import {
 import { formatAddress, type Address } from "../address.ts";
 import { unprotect, withOwners } from "../claim/act.ts";
 import { asV1beta1 } from "../claim/report.ts";
-import { digitsOf, type Reservations } from "../reservation.ts";
-import { both, rangesOf } from "./free.ts";
-import { counts, isOwn, toldName } from "./left.ts";
+import type { Reservations } from "../reservation.ts";
+import { byClaim, firstReserved, rangesOf } from "./free.ts";
+import { counts, isOwn, ownerUid, toldName } from "./left.ts";
 import {
   addressesOnPool,
   flavours,
@@ -46,7 +45,7 @@ import {
   type SeenAddress,
   type SeenClaim,
 } from "./observe.ts";
-import { inOrder, isSurplus, type Grant, type Leaving, type Metal3Action, type Verdict } from "./plan.ts";
+import { isSurplus, type Grant, type Leaving, type Metal3Action, type Verdict } from "./plan.ts";
 import { isAllocatable } from "./ranges.ts";
 import { addressName, poolFinalizer, poolText, provider, providerLabel } from "./words.ts";
 
@@ -120,27 +119,23 @@ async function give(deps: Metal3ActDeps, seen: Metal3Seen, grants: readonly Gran
     if (tried.kind === "won") won.set(grant, tried.lease);
     else lost++;
   });
-  const rivals = await reservations.of({ key }, pool); // before the addresses: one that went has left its claim's IPAddress
+  const rivals = byClaim(await reservations.of({ key }, pool)); // before the addresses: one that went has left its claim's IPAddress
   const addresses = await addressesOnPool(store, key);
   const taken = new Set(addresses.map(({ object }) => object.spec.address));
   const served = new Set(addresses.map(({ flavour, claim }) => `${flavour} ${claim}`));
+  const owned = new Set(addresses.map(({ flavour, object }) => `${flavour} ${ownerUid(flavour, object)}`));
   const ranges = rangesOf(pool);
   const mayBeGiven = (each: Address) =>
     ranges.kind === "ranges" && isAllocatable(ranges.ranges, each) && !taken.has(formatAddress(each));
   await each([...won], async ([grant, lease]) => {
     const { claim, address, fixed } = grant;
     const { uid, name } = claim.object.metadata;
-    const [oldest] = inOrder(
-      rivals.filter(({ claimUid, digits }) => claimUid === uid && both(digits).some(mayBeGiven)),
-    );
-    const isOther = !fixed && oldest !== undefined && oldest.digits !== digitsOf(address.value);
+    const first = firstReserved(rivals.get(uid), mayBeGiven);
+    const isOther = !fixed && first !== undefined && formatAddress(first) !== formatAddress(address);
     const isTaken = taken.has(formatAddress(address)) || served.has(`${claim.flavour} ${name}`);
-    const hasOwn = addresses.some(
-      ({ flavour, object }) => flavour === claim.flavour && isOwn(flavour, object, uid),
-    );
     const made = isOther || isTaken ? "lost" : await make(deps, seen, pool, grant);
     if (made === "lost") lost++;
-    if (made === "done" || hasOwn) await reservations.remove(lease);
+    if (made === "done" || owned.has(`${claim.flavour} ${uid}`)) await reservations.remove(lease);
   });
   if (lost > 0) throw new Fault("Conflict", `${lost} addresses of ${poolText(key)} went to others meanwhile`);
 }
@@ -307,7 +302,7 @@ async function own(
 async function releaseUnheld(store: ResourceStore, { flavour, object, claim }: SeenAddress): Promise<void> {
   const { claimKind } = flavours[flavour];
   const now = await store.get(claimKind, { ...keyOf(object), name: claim });
-  const uid = ownerOf(object, claimKind)?.uid ?? (isDeleting(object) ? undefined : now?.metadata.uid);
+  const uid = ownerUid(flavour, object) ?? (isDeleting(object) ? undefined : now?.metadata.uid);
   const isHeld = now && uid !== undefined && counts(flavour, now, uid) && !isSurplus(flavour, now, object);
   if (!isHeld) await release(store, flavour, object);
 }

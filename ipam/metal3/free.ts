@@ -2,6 +2,7 @@
 import type { Metal3IPPool } from "#proto";
 import type { Address } from "../address.ts";
 import { FreeIndex, includes, randomBelow } from "../allocator/index.ts";
+import type { Reservation } from "../reservation.ts";
 import type { Metal3Seen } from "./observe.ts";
 import { metal3Ranges, type Metal3Range, type Metal3Ranges } from "./ranges.ts";
 import { reservedAnnotation } from "./words.ts";
@@ -31,8 +32,28 @@ export function nextOf(seen: Metal3Seen, count: number): Address[] {
   return next;
 }
 
+/** Reservations by the uid of their claim, the oldest first: revisions grow, and nothing changes a reservation. */
+export function byClaim(reservations: readonly Reservation[]): ReadonlyMap<string, readonly Reservation[]> {
+  const revision = ({ lease }: Reservation) => BigInt(lease.metadata.resourceVersion);
+  const found = new Map<string, Reservation[]>();
+  for (const each of [...reservations].sort((a, b) => (revision(a) < revision(b) ? -1 : 1))) {
+    const others = found.get(each.claimUid);
+    if (others) others.push(each);
+    else found.set(each.claimUid, [each]);
+  }
+  return found;
+}
+
+/** What a claim gets by its reservations: the address of the oldest that may be given. */
+export function firstReserved(
+  reservations: readonly Reservation[] | undefined,
+  mayBeGiven: (address: Address) => boolean,
+): Address | undefined {
+  return reservations?.flatMap(({ digits }) => both(digits)).find(mayBeGiven);
+}
+
 /** The address of a reservation: its digits do not tell the family. */
-export function both(digits: string): Address[] {
+function both(digits: string): Address[] {
   const value = BigInt(`0x${digits}`);
   return value < 1n << 32n
     ? [

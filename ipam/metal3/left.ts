@@ -10,9 +10,14 @@ export function counts(flavour: Flavour, claim: Resource | undefined, uid: strin
   return claim?.metadata.uid === uid && !isLetGo;
 }
 
+/** The uid of the claim that the IPAddress is of. Pure. */
+export function ownerUid(flavour: Flavour, address: Resource): string | undefined {
+  return ownerOf(address, flavours[flavour].claimKind)?.uid;
+}
+
 /** Whether the IPAddress is this very claim's, not only of its name. Pure. */
 export function isOwn(flavour: Flavour, address: Resource, claimUid: string): boolean {
-  return ownerOf(address, flavours[flavour].claimKind)?.uid === claimUid;
+  return ownerUid(flavour, address) === claimUid;
 }
 
 /** The name of the IPAddress that the claim was told. Pure. */

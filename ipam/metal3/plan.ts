@@ -11,7 +11,7 @@ import { clusterNameLabel, type IPAddressClaim, type Metal3IPClaim } from "#prot
 import { formatAddress, parseAddress, type Address } from "../address.ts";
 import { isPaused } from "../claim/observe.ts";
 import { digitsOf, type Reservation } from "../reservation.ts";
-import { both, freeOf, rangesOf, type FreePick } from "./free.ts";
+import { byClaim, firstReserved, freeOf, rangesOf, type FreePick } from "./free.ts";
 import { isOwn, toldName } from "./left.ts";
 import { flavours, type Flavour, type Metal3Seen, type SeenAddress, type SeenClaim } from "./observe.ts";
 import { isAllocatable, rangeOf, type Metal3Range, type Metal3Ranges } from "./ranges.ts";
@@ -71,6 +71,7 @@ class Round {
   readonly #free: FreePick | undefined;
   readonly #byClaim = new Map<string, SeenAddress[]>();
   readonly #holders = new Map<string, SeenAddress>();
+  readonly #reserved: ReadonlyMap<string, readonly Reservation[]>;
   /** How many IPAddresses bear an address. */
   readonly #bearers = new Map<string, number>();
   readonly #protect: SeenClaim[] = [];
@@ -85,6 +86,7 @@ class Round {
     this.#seen = seen;
     this.#now = now;
     const { pool, addresses } = seen;
+    this.#reserved = byClaim(seen.reservations);
     for (const address of addresses) {
       const of = claimText(address.flavour, address.claim);
       this.#byClaim.set(of, [...(this.#byClaim.get(of) ?? []), address]);
@@ -153,7 +155,7 @@ class Round {
   }
 
   #choose(claim: SeenClaim, ranges: Metal3Ranges & { kind: "ranges" }): Choice {
-    const { key, reservations } = this.#seen;
+    const { key } = this.#seen;
     const { name, uid } = claim.object.metadata;
     const kept = ranges.kept.get(name);
     const wants = claim.wants === undefined ? undefined : parseAddress(claim.wants);
@@ -165,9 +167,8 @@ class Round {
       );
     const fixed = kept ?? wants;
     if (fixed) return this.#fixed(claim, ranges, fixed, kept !== undefined);
-    const before = inOrder(reservations.filter(({ claimUid }) => claimUid === uid))
-      .flatMap(({ digits }) => both(digits))
-      .find((each) => isAllocatable(ranges.ranges, each) && !this.#holder(each));
+    const mayBeGiven = (each: Address) => isAllocatable(ranges.ranges, each) && !this.#holder(each);
+    const before = firstReserved(this.#reserved.get(uid), mayBeGiven);
     if (before) return { address: before, fixed: false }; // P5: a round that died goes on with the same address
     const address = this.#free?.take();
     if (address) return { address, fixed: false };
@@ -308,12 +309,6 @@ const staleAfterMs = 60_000;
 export function isSurplus(flavour: Flavour, claim: Resource, address: Resource): boolean {
   const told = toldName(flavour, claim);
   return told !== undefined && told !== address.metadata.name && isOwn(flavour, address, claim.metadata.uid);
-}
-
-/** The oldest first. Revisions grow, and nothing changes a reservation. Pure. */
-export function inOrder(reservations: readonly Reservation[]): readonly Reservation[] {
-  const revision = ({ lease }: Reservation) => BigInt(lease.metadata.resourceVersion);
-  return [...reservations].sort((a, b) => (revision(a) < revision(b) ? -1 : 1));
 }
 
 function failed(message: string): { reason: WaitReason; message: string } {
