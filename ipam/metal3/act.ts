@@ -170,7 +170,10 @@ async function make(
   }
   // The claim may have been let go by another process in the meantime: then nobody else would ever release this (V6).
   const now = await store.get(claimKind, keyOf(claim.object));
-  if (!now || !counts(claim.flavour, now, uid) || isSurplus(claim.flavour, now, made)) {
+  const told = now && toldName(claim.flavour, now);
+  const isServed =
+    told !== undefined && ![made.metadata.name, toldName(claim.flavour, claim.object)].includes(told); // by another, meanwhile
+  if (!now || isServed || !counts(claim.flavour, now, uid)) {
     await release(store, claim.flavour, made);
     return "done";
   }

@@ -141,6 +141,18 @@ describe("among several processes on a Metal3 pool", () => {
     expect(await metal3ClaimState(store, "a")).toBe("node-10-0-0-10");
   });
 
+  test("a claim whose IPAddress was torn away while another bears its address gets another one", async () => {
+    const { store, claim, run } = await staged();
+    await claim("a");
+    await store.create(ipAddress, rival);
+    const torn = await store.get(metal3IPAddress, key("node-10-0-0-10"));
+    await store.update(metal3IPAddress, { ...torn!, metadata: { ...torn!.metadata, finalizers: [] } });
+    await store.delete(metal3IPAddress, key("node-10-0-0-10"));
+    await run(5_000);
+    expect(await metal3Given(store)).toEqual(["a 10.0.0.11"]);
+    expect(await metal3ClaimState(store, "a")).toBe("node-10-0-0-11");
+  });
+
   test("an IPAddress that was another claim's is taken up only while no other bears its address", async () => {
     const { store, pool, claim, run, reserved } = await staged("10.0.0.10");
     const former = {
