@@ -10,7 +10,7 @@ test("Jet hears of a pool without what rests in this process, and when that ends
   const gauges = new IpamGauges();
   const { store, clock, quiet, stop } = await stage((deps) => ipamControllers({ ...deps, gauges }));
   onTestFinished(stop);
-  const pools = parentPools(store, gauges);
+  const pools = parentPools(store, clock, gauges);
   const room = (name: string) => pools.room({ kind: "InClusterIPPool", ...key(name) });
   const pool = (name: string, addresses: string[]) =>
     store.create(inClusterIPPool, {
