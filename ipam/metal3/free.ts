@@ -11,15 +11,18 @@ export function rangesOf(pool: Metal3IPPool): Metal3Ranges {
   return metal3Ranges(pool.spec, pool.metadata.annotations?.[reservedAnnotation] === "true");
 }
 
+/** What is left, without `more`. */
 export function freeOf(
   { pool, addresses, reservations, avoided, seed }: Metal3Seen,
   ranges: Metal3Ranges,
+  more: readonly Address[] = [],
 ): FreePick | undefined {
   if (ranges.kind !== "ranges") return undefined;
   const taken = [
     ...addresses.flatMap(({ address }) => (address ? [address] : [])),
     ...reservations.flatMap(({ digits }) => both(digits)),
     ...avoided.map(({ address }) => address),
+    ...more,
   ];
   return new FreePick(ranges.ranges, taken, pool?.spec.allocationStrategy === "random" ? seed : undefined);
 }

@@ -6,6 +6,7 @@
 //       found stops giving only.
 //   P4. A claim that others still hold (a foreign finalizer) keeps its address, as with Metal3.
 //   P5. An address goes once: to the claim that holds its reservation, else to the first that may have it.
+//   P6. An IPAddress torn from a claim that goes on is made anew as it was, if it can: what the claim was told is in use.
 import { hasFinalizer, isDeleting, isOwnedBy, ownerOf, type Plan, type Resource } from "#core";
 import { clusterNameLabel, type IPAddressClaim, type Metal3IPClaim } from "#proto";
 import { formatAddress, parseAddress, type Address } from "../address.ts";
@@ -15,7 +16,7 @@ import { byClaim, firstReserved, freeOf, rangesOf, type FreePick } from "./free.
 import { isOwn, toldName } from "./left.ts";
 import { flavours, type Flavour, type Metal3Seen, type SeenAddress, type SeenClaim } from "./observe.ts";
 import { isAllocatable, rangeOf, type Metal3Range, type Metal3Ranges } from "./ranges.ts";
-import { poolFinalizer, poolText, provider, providerLabel } from "./words.ts";
+import { namedAddress, poolFinalizer, poolText, provider, providerLabel } from "./words.ts";
 
 /** An address for a claim, with what comes with it. */
 export interface Grant {
@@ -72,6 +73,8 @@ class Round {
   readonly #byClaim = new Map<string, SeenAddress[]>();
   readonly #holders = new Map<string, SeenAddress>();
   readonly #reserved: ReadonlyMap<string, readonly Reservation[]>;
+  /** Of claims whose IPAddress somebody tore away, by uid: what they were told, which is still in use (P6). */
+  readonly #torn = new Map<string, Address>();
   /** How many IPAddresses bear an address. */
   readonly #bearers = new Map<string, number>();
   readonly #protect: SeenClaim[] = [];
@@ -96,7 +99,13 @@ class Round {
     }
     if (!pool) return;
     this.#ranges = rangesOf(pool);
-    this.#free = freeOf(seen, this.#ranges);
+    for (const claim of seen.claims) {
+      const told = toldName(claim.flavour, claim.object);
+      const address = told === undefined ? undefined : namedAddress(pool.spec.namePrefix, told);
+      if (address && !isDeleting(claim.object) && this.#heldBy(claim).length === 0)
+        this.#torn.set(claim.object.metadata.uid, address);
+    }
+    this.#free = freeOf(seen, this.#ranges, [...this.#torn.values()]);
   }
 
   serveAll(): void {
@@ -170,6 +179,9 @@ class Round {
     const mayBeGiven = (each: Address) => isAllocatable(ranges.ranges, each) && !this.#holder(each);
     const before = firstReserved(this.#reserved.get(uid), mayBeGiven);
     if (before) return { address: before, fixed: false }; // P5: a round that died goes on with the same address
+    const torn = this.#torn.get(uid);
+    const isReserved = torn && this.#seen.reservations.some(({ digits }) => digits === digitsOf(torn.value));
+    if (torn && !isReserved && mayBeGiven(torn)) return { address: torn, fixed: false }; // P6
     const address = this.#free?.take();
     if (address) return { address, fixed: false };
     const { addresses, avoided } = this.#seen;

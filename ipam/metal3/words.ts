@@ -8,7 +8,7 @@ import {
   type Metal3IPAddress,
   type Metal3IPClaim,
 } from "#proto";
-import { formatAddress, type Address } from "../address.ts";
+import { formatAddress, parseAddress, type Address } from "../address.ts";
 
 export const poolFinalizer = "ippool.ipam.metal3.io";
 export const claimFinalizer = "ipclaim.ipam.metal3.io";
@@ -28,6 +28,15 @@ export const provider = "ipam-metal3";
 /** "<prefix>-<address>", dots and colons as dashes, none at the end. Pure. */
 export function addressName(namePrefix: string, address: Address): string {
   return `${namePrefix}-${formatAddress(address)}`.replace(/[.:]/g, "-").replace(/-+$/, "");
+}
+
+/** The address whose IPAddress has this name. Undefined where the name is not one of this prefix. Pure. */
+export function namedAddress(namePrefix: string, name: string): Address | undefined {
+  const rest = name.slice(namePrefix.length + 1);
+  const colons = rest.replaceAll("-", ":");
+  return [rest.replaceAll("-", "."), colons, `${colons}::`]
+    .flatMap((text) => parseAddress(text) ?? [])
+    .find((address) => addressName(namePrefix, address) === name);
 }
 
 /** Where the pool of a claim or an address of Metal3 is. Pure. */
