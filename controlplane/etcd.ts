@@ -24,8 +24,8 @@ export interface Etcd {
   /** Objects now, and how many of them changed after this revision. */
   census(after: number, signal?: AbortSignal): Promise<Census>;
   hasSpaceAlarm(signal?: AbortSignal): Promise<boolean>;
-  /** Forgets what was before this revision; nothing happens when that is forgotten already. */
-  compact(revision: number, signal?: AbortSignal): Promise<void>;
+  /** Forgets what was before this revision. False, and nothing happens, when that is forgotten already. */
+  compact(revision: number, signal?: AbortSignal): Promise<boolean>;
   /** Gives space in the file back to the disk. Nobody can read or write meanwhile. */
   defragment(signal?: AbortSignal): Promise<void>;
   clearSpaceAlarm(signal?: AbortSignal): Promise<void>;
@@ -72,9 +72,13 @@ export function etcdAt(socketPath: string): Etcd {
     hasSpaceAlarm: async (signal) => (await spaceAlarms(signal)).length > 0,
     async compact(revision, signal) {
       const body = { revision: String(revision), physical: true };
-      await ask("/v3/kv/compaction", body, signal).catch((error: unknown) => {
+      try {
+        await ask("/v3/kv/compaction", body, signal);
+        return true;
+      } catch (error) {
         if (!/has been compacted/.test(String(error))) throw error;
-      });
+        return false;
+      }
     },
     async defragment(signal) {
       await ask("/v3/maintenance/defragment", {}, signal);

@@ -41,32 +41,37 @@ export type Relief = "none" | "defragment" | "compact" | "full";
 /** A file worth the pause of a defragmentation: more than half of it empty, and not small. */
 const worthwhile = 256 * 1024 ** 2;
 
-/** What to do about the room in etcd's file. Under the alarm it takes no writes until it is told that there is room again. Pure. */
-export function reliefFor(
-  { dbSize, dbSizeInUse, quota }: EtcdStatus,
-  alarm: boolean,
-  compacted: boolean,
-): Relief {
+/**
+ * What to do about the room in etcd's file. Under the alarm it takes no writes until it is told that there is room again. `forgot`:
+ * whether a compaction just now found anything to forget; undefined before it. What it set free etcd counts when it writes next, which
+ * under the alarm may be never: a defragmentation counts. Pure.
+ */
+export function reliefFor(status: EtcdStatus, alarm: boolean, forgot: boolean | undefined): Relief {
+  const { dbSize, dbSizeInUse } = status;
   if (!alarm) return dbSize > worthwhile && dbSizeInUse < dbSize / 2 ? "defragment" : "none";
-  if (!compacted) return "compact"; // the API server cannot: it would have to write
-  return dbSizeInUse < quota * 0.8 ? "defragment" : "full";
+  if (forgot === undefined) return "compact"; // the API server cannot: it would have to write
+  return forgot || hasRoom(dbSizeInUse, status) ? "defragment" : "full";
+}
+
+function hasRoom(bytes: number, { quota }: EtcdStatus): boolean {
+  return bytes < quota * 0.8;
 }
 
 /** Gives etcd room again where that can be done without deleting anything that is wanted. */
 export async function relieve(etcd: Etcd, log: Logger, signal: AbortSignal): Promise<Relief> {
   const alarm = await etcd.hasSpaceAlarm(signal);
   let status = await etcd.status(signal);
-  let relief = reliefFor(status, alarm, false);
+  let relief = reliefFor(status, alarm, undefined);
   if (relief === "compact") {
-    await etcd.compact(status.revision, signal);
+    const forgot = await etcd.compact(status.revision, signal);
     status = await etcd.status(signal);
-    relief = reliefFor(status, alarm, true);
+    relief = reliefFor(status, alarm, forgot);
   }
-  if (relief === "defragment") {
-    await etcd.defragment(signal);
-    if (alarm) await etcd.clearSpaceAlarm(signal);
-    const after = await etcd.status(signal);
-    log.info("gave etcd room", { alarm, bytesBefore: status.dbSize, bytesAfter: after.dbSize });
-  }
-  return relief;
+  if (relief !== "defragment") return relief;
+  await etcd.defragment(signal);
+  const after = await etcd.status(signal);
+  const isFull = alarm && !hasRoom(after.dbSize, after);
+  if (alarm && !isFull) await etcd.clearSpaceAlarm(signal);
+  log.info("gave etcd room", { alarm, isFull, bytesBefore: status.dbSize, bytesAfter: after.dbSize });
+  return isFull ? "full" : "defragment";
 }
