@@ -10,8 +10,13 @@ export async function addressesOf(
 ): Promise<readonly IPAddress[]> {
   const { namespace } = place.key;
   const { items } = await listAll(store, ipAddress, namespace === undefined ? {} : { namespace }, signal);
+  return ofPool(items, place);
+}
+
+/** Those that refer to the pool. Pure. */
+export function ofPool(addresses: readonly IPAddress[], place: PoolPlace): readonly IPAddress[] {
   const text = placeText(place);
-  return items.filter((address) => {
+  return addresses.filter((address) => {
     const its = poolPlace(address);
     return its !== undefined && placeText(its) === text;
   });

@@ -13,9 +13,7 @@ import {
   parseApiVersion,
   type Clock,
   type Draft,
-  type Kind,
   type OwnerReference,
-  type Resource,
   type ResourceStore,
 } from "#core";
 import { clusterNameLabel, ipAddress, ipAddressClaim, type IPAddress, type IPAddressClaim } from "#proto";
@@ -24,6 +22,7 @@ import type { Looks } from "../looks.ts";
 import type { Reservations } from "../reservation.ts";
 import type { Terms } from "../terms.ts";
 import { poolName, protectAddress, releaseAddress, type Pool, type PoolPlace } from "../words.ts";
+import { release, unprotect } from "../going.ts";
 import { counts, isOwn } from "./counts.ts";
 import type { ClaimSeen, Seen } from "./observe.ts";
 import { isHeldBy, type ClaimAction } from "./plan.ts";
@@ -61,16 +60,17 @@ export async function act(deps: ActDeps, seen: Seen, action: ClaimAction): Promi
       if (seen.kind === "claim" && seen.address) await adopt(deps, seen, seen.address);
       return;
     case "rest address":
-      if (seen.address) await deleteIfExists(store, ipAddress, keyOf(seen.address), meant(seen.address));
+      if (seen.address)
+        await deleteIfExists(store, ipAddress, keyOf(seen.address), { uid: seen.address.metadata.uid });
       return;
     case "release address":
-      if (seen.address) await remove(deps, seen, seen.address, release);
+      if (seen.address) await remove(deps, seen, seen.address, releaseNow);
       return;
     case "free address":
       if (seen.address) await remove(deps, seen, seen.address, free);
       return;
     case "take back address":
-      if (seen.address) await release(store, seen.address);
+      if (seen.address) await releaseNow(store, seen.address);
       return;
     case "let claim go":
       if (seen.kind === "claim") await letGo(deps, seen);
@@ -256,17 +256,6 @@ async function remove(
   await how(store, address);
 }
 
-/** Deleted first, then unprotected: whoever dies in between leaves an object that is going, not one that nobody knows. */
-async function release(store: ResourceStore, address: IPAddress): Promise<void> {
-  try {
-    await deleteIfExists(store, ipAddress, keyOf(address), meant(address));
-  } catch (error) {
-    if (!isFault(error, "Conflict")) throw error;
-    return; // another of that name by now: not ours
-  }
-  await free(store, address);
-}
-
 /** Releases it unless another claim of that name has been given it meanwhile. */
 async function releaseOf(
   { store, truth }: ActDeps,
@@ -284,28 +273,12 @@ async function releaseOf(
   }
 }
 
-function free(store: ResourceStore, address: IPAddress): Promise<void> {
-  return unprotect(store, ipAddress, address, protectAddress);
+function releaseNow(store: ResourceStore, address: IPAddress): Promise<void> {
+  return release(store, ipAddress, address, protectAddress);
 }
 
-/** Takes the finalizer off this very object: another of its name keeps its own. */
-export async function unprotect<R extends Resource>(
-  store: ResourceStore,
-  kind: Kind<R>,
-  object: R,
-  finalizer: string,
-): Promise<void> {
-  const { uid } = object.metadata;
-  try {
-    await modify(store, kind, keyOf(object), ({ metadata }) => {
-      if (metadata.uid !== uid) return;
-      const others = metadata.finalizers?.filter((each) => each !== finalizer) ?? [];
-      if (others.length > 0) metadata.finalizers = others;
-      else delete metadata.finalizers;
-    });
-  } catch (error) {
-    if (!isFault(error, "NotFound")) throw error;
-  }
+function free(store: ResourceStore, address: IPAddress): Promise<void> {
+  return unprotect(store, ipAddress, address, protectAddress);
 }
 
 /** The claim counts no more; then what others may have left for it goes. */
@@ -322,8 +295,4 @@ async function letGo(deps: ActDeps, { claim, place, pool, address }: ClaimSeen):
   if (!late || late.metadata.uid === address?.metadata.uid || !isHeldBy(late, claim)) return;
   const heir = await truth.get(ipAddressClaim, keyOf(claim));
   if (!heir || heir.metadata.uid === claim.metadata.uid) await releaseOf(deps, claim, late);
-}
-
-function meant(address: IPAddress) {
-  return { uid: address.metadata.uid };
 }

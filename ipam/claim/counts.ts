@@ -1,12 +1,13 @@
 // Until when a claim counts as the holder of an address: for reservations and IPAddresses among several processes.
-import { hasFinalizer, isDeleting, ownerOf, type ResourceStore } from "#core";
+import { ownerOf, type ResourceStore } from "#core";
 import { ipAddress, ipAddressClaim, type IPAddress, type IPAddressClaim } from "#proto";
+import { countsBy } from "../going.ts";
 import type { Reservation } from "../reservation.ts";
 import { releaseAddress } from "../words.ts";
 
 /** Whether this is the claim of that uid, and not let go yet. Once false it stays false. Pure. */
 export function counts(claim: IPAddressClaim | undefined, uid: string): boolean {
-  return claim?.metadata.uid === uid && (hasFinalizer(claim, releaseAddress) || !isDeleting(claim));
+  return countsBy(releaseAddress, claim, uid);
 }
 
 /** Whether the IPAddress is this very claim's, not only of its name. Pure. */

@@ -24,6 +24,7 @@ import {
   type VSphereVM,
 } from "#proto";
 import { isPaused } from "../claim/observe.ts";
+import { ofPool } from "../in-use.ts";
 import { knownMetal3Pool, knownPool, pointerText, type PoolPointer } from "../inventory/index.ts";
 import { grownFor } from "../policy.ts";
 import { roomFor } from "../set-aside.ts";
@@ -109,10 +110,8 @@ function growthPool(
   if (!pool || isDeleting(pool) || !serves(pool)) return [];
   const terms = poolTerms(pool);
   const text = placeText(place);
-  const inUse = copies.addresses.list().filter((address) => {
-    const its = poolPlace(address);
-    return its !== undefined && placeText(its) === text;
-  });
+  const { namespace } = place.key;
+  const inUse = ofPool(copies.addresses.list(namespace === undefined ? {} : { namespace }), place);
   return [
     {
       place,

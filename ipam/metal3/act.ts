@@ -1,5 +1,4 @@
 import {
-  deleteIfExists,
   ensureFinalizer,
   Fault,
   hasFinalizer,
@@ -10,12 +9,10 @@ import {
   modifyStatus,
   ownerReference,
   removeFinalizer,
-  setCondition,
   timestamp,
   type Clock,
   type Draft,
   type Lease,
-  type OwnerReference,
   type Resource,
   type ResourceStore,
 } from "#core";
@@ -26,14 +23,12 @@ import {
   metal3IPClaim,
   metal3IPPool,
   type IPAddress,
-  type IPAddressClaim,
   type Metal3IPAddress,
-  type Metal3IPClaim,
   type Metal3IPPool,
 } from "#proto";
 import { formatAddress, type Address } from "../address.ts";
-import { unprotect, withOwners } from "../claim/act.ts";
-import { asV1beta1 } from "../claim/report.ts";
+import { withOwners } from "../claim/act.ts";
+import { condemn, release, unprotect } from "../going.ts";
 import type { Reservations } from "../reservation.ts";
 import { byClaim, firstReserved, rangesOf } from "./free.ts";
 import { counts, isOwn, ownerUid, toldName } from "./left.ts";
@@ -47,7 +42,8 @@ import {
 } from "./observe.ts";
 import { isSurplus, type Grant, type Leaving, type Metal3Action, type Verdict } from "./plan.ts";
 import { isAllocatable } from "./ranges.ts";
-import { addressName, poolFinalizer, poolText, provider, providerLabel } from "./words.ts";
+import { poolFinalizer, poolText, provider, providerLabel } from "./words.ts";
+import { addressDraft, capiStatus, metal3Status, ownersOf } from "./written.ts";
 
 export interface Metal3ActDeps {
   readonly store: ResourceStore;
@@ -153,7 +149,7 @@ async function make(
   const { store } = deps;
   const { uid } = claim.object.metadata;
   const { claimKind, addressKind } = flavours[claim.flavour];
-  const draft = addressDraft(pool, claim, address, range);
+  const draft = addressDraft(pool, claim, { address, range });
   let made: Resource;
   try {
     made = await store.create(addressKind, draft as Draft<Resource>);
@@ -174,7 +170,7 @@ async function make(
   const isServed =
     told !== undefined && ![made.metadata.name, toldName(claim.flavour, claim.object)].includes(told); // by another, meanwhile
   if (!now || isServed || !counts(claim.flavour, now, uid)) {
-    await release(store, claim.flavour, made);
+    await releaseOf(store, claim.flavour, made);
     return "done";
   }
   const held = { flavour: claim.flavour, object: made, address, claim: claim.object.metadata.name, alone: 0 };
@@ -184,59 +180,6 @@ async function make(
 
 function namesPool(flavour: string, address: Metal3IPAddress & IPAddress, name: string): boolean {
   return flavour === "metal3" ? address.spec.pool.name === name : address.spec.poolRef.name === name;
-}
-
-/** The IPAddress as Metal3 writes it; Cluster API's has the owners that its contract asks for. Pure. */
-export function addressDraft(
-  pool: Metal3IPPool,
-  claim: SeenClaim,
-  address: Address,
-  range: Grant["range"],
-): Draft<Metal3IPAddress | IPAddress> {
-  const { name, namespace, labels } = claim.object.metadata;
-  const metadata = {
-    name: addressName(pool.spec.namePrefix, address),
-    ...(namespace === undefined ? {} : { namespace }),
-    ...(labels ? { labels: { ...labels } } : {}),
-    finalizers: [flavours[claim.flavour].addressFinalizer],
-    ownerReferences: ownersOf(pool, claim),
-  };
-  const { prefix, gateway, dnsServers } = range;
-  const common = { address: formatAddress(address), ...(gateway ? { gateway } : {}) };
-  if (claim.flavour === "capi") {
-    const { apiGroup, kind, name: poolName } = (claim.object as IPAddressClaim).spec.poolRef;
-    return {
-      metadata,
-      spec: {
-        ...common,
-        prefix: prefix ?? 0,
-        claimRef: { name },
-        poolRef: { apiGroup, kind, name: poolName },
-      },
-    } as Draft<IPAddress>;
-  }
-  const at = (of: string) => ({ name: of, ...(namespace === undefined ? {} : { namespace }) });
-  return {
-    metadata,
-    spec: {
-      ...common,
-      claim: at(name),
-      pool: at(pool.metadata.name),
-      ...(prefix === undefined ? {} : { prefix }),
-      ...(dnsServers?.length ? { dnsServers: [...dnsServers] } : {}),
-    },
-  } as Draft<Metal3IPAddress>;
-}
-
-/** Pool, then claim. */
-function ownersOf(pool: Metal3IPPool | undefined, claim: SeenClaim): OwnerReference[] {
-  const { claimKind } = flavours[claim.flavour];
-  const byContract = claim.flavour === "capi";
-  const flags = (controller: boolean) => (byContract ? { controller, blockOwnerDeletion: true } : {});
-  return [
-    ...(pool ? [ownerReference(metal3IPPool, pool, flags(false))] : []),
-    ownerReference(claimKind, claim.object, flags(true)),
-  ];
 }
 
 /**
@@ -307,28 +250,12 @@ async function releaseUnheld(store: ResourceStore, { flavour, object, claim }: S
   const now = await store.get(claimKind, { ...keyOf(object), name: claim });
   const uid = ownerUid(flavour, object) ?? (isDeleting(object) ? undefined : now?.metadata.uid);
   const isHeld = now && uid !== undefined && counts(flavour, now, uid) && !isSurplus(flavour, now, object);
-  if (!isHeld) await release(store, flavour, object);
+  if (!isHeld) await releaseOf(store, flavour, object);
 }
 
-/** Deleted first, then unprotected: whoever dies in between leaves an object that is going, not one that nobody knows. */
-async function release(store: ResourceStore, flavour: Flavour, object: Resource): Promise<void> {
-  if (await condemn(store, flavour, object)) await free(store, flavour, object);
-}
-
-/** Deletes it, which its finalizer survives. False where another has its name by now. */
-async function condemn(store: ResourceStore, flavour: Flavour, object: Resource): Promise<boolean> {
-  try {
-    await deleteIfExists(store, flavours[flavour].addressKind, keyOf(object), { uid: object.metadata.uid });
-    return true;
-  } catch (error) {
-    if (!isFault(error, "Conflict")) throw error;
-    return false;
-  }
-}
-
-function free(store: ResourceStore, flavour: Flavour, object: Resource): Promise<void> {
+function releaseOf(store: ResourceStore, flavour: Flavour, object: Resource): Promise<void> {
   const { addressKind, addressFinalizer } = flavours[flavour];
-  return unprotect(store, addressKind, object, addressFinalizer);
+  return release(store, addressKind, object, addressFinalizer);
 }
 
 /** The claim goes before its IPAddresses, which until then are only marked deleted (V5). */
@@ -337,12 +264,12 @@ async function letGo(
   { reservations: held }: Metal3Seen,
   { claim: { flavour, object }, addresses }: Leaving,
 ): Promise<void> {
-  const { claimKind, claimFinalizer } = flavours[flavour];
+  const { claimKind, claimFinalizer, addressKind, addressFinalizer } = flavours[flavour];
   const going: Resource[] = [];
   for (const address of addresses)
-    if (await condemn(store, flavour, address.object)) going.push(address.object);
+    if (await condemn(store, addressKind, address.object)) going.push(address.object);
   await unprotect(store, claimKind, object, claimFinalizer);
-  for (const address of going) await free(store, flavour, address);
+  for (const address of going) await unprotect(store, addressKind, address, addressFinalizer);
   for (const { claimUid, lease } of held)
     if (claimUid === object.metadata.uid) await reservations.remove(lease);
   await reservations.forget(keyOf(object));
@@ -363,31 +290,6 @@ async function tell({ store, clock }: Metal3ActDeps, claim: SeenClaim, verdict: 
     await modifyStatus(store, ipAddressClaim, keyOf(object), (fresh) => {
       if (isSame(fresh)) fresh.status = capiStatus(fresh, verdict, timestamp(clock));
     });
-}
-
-function metal3Status({ status }: Metal3IPClaim, verdict: Verdict): NonNullable<Metal3IPClaim["status"]> {
-  const { address: _address, errorMessage: _error, ...rest } = status ?? {};
-  if (verdict.kind === "waiting") return { ...rest, errorMessage: verdict.message };
-  const { name, namespace } = verdict.address.object.metadata;
-  return { ...rest, address: { name, ...(namespace === undefined ? {} : { namespace }) } };
-}
-
-function capiStatus(
-  { status }: IPAddressClaim,
-  verdict: Verdict,
-  now: string,
-): NonNullable<IPAddressClaim["status"]> {
-  const condition =
-    verdict.kind === "bound"
-      ? { status: "True" as const, reason: "AddressAllocated", message: "" } // CAPV repeats what claims say
-      : { status: "False" as const, reason: verdict.reason, message: verdict.message };
-  const conditions = setCondition(status?.conditions, { type: "Ready", ...condition }, now);
-  return {
-    ...status,
-    ...(verdict.kind === "bound" ? { addressRef: { name: verdict.address.object.metadata.name } } : {}),
-    conditions,
-    deprecated: { v1beta1: { conditions: conditions.map(asV1beta1) } },
-  };
 }
 
 /** How many writes are under way at once. */

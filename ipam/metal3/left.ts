@@ -1,13 +1,13 @@
 // Until when a claim on a Metal3 pool counts, and what it has: for reservations and IPAddresses among several processes.
-import { hasFinalizer, isDeleting, ownerOf, type Key, type Resource, type ResourceStore } from "#core";
+import { ownerOf, type Key, type Resource, type ResourceStore } from "#core";
 import type { IPAddressClaim, Metal3IPClaim } from "#proto";
+import { countsBy } from "../going.ts";
 import type { Reservation } from "../reservation.ts";
 import { flavours, type Flavour } from "./observe.ts";
 
 /** Whether this is the claim of that uid, and not let go yet. Once false it stays false. Pure. */
 export function counts(flavour: Flavour, claim: Resource | undefined, uid: string): boolean {
-  const isLetGo = claim && isDeleting(claim) && !hasFinalizer(claim, flavours[flavour].claimFinalizer);
-  return claim?.metadata.uid === uid && !isLetGo;
+  return countsBy(flavours[flavour].claimFinalizer, claim, uid);
 }
 
 /** The uid of the claim that the IPAddress is of. Pure. */

@@ -92,12 +92,11 @@ export interface Served {
 export async function servedKinds(store: ResourceStore): Promise<Served> {
   const needed = Object.values(parts).flatMap(({ needs, offers }) => [...needs, ...offers]);
   const isNeeded = isAmong(needed);
-  const wanted = new Map(needed.map((kind) => [versionKey(kind), kind] as const));
+  const helpful = Object.values(parts).flatMap(({ helps = [] }) => helps);
+  const wanted = new Map([...needed, ...helpful].map((kind) => [versionKey(kind), kind] as const));
   const older = new Map<string, string>();
   const kinds: Kind[] = [];
   const unread: string[] = [];
-  const helpful = Object.values(parts).flatMap(({ helps = [] }) => helps);
-  for (const kind of helpful) wanted.set(versionKey(kind), kind);
   for (const [key, kind] of wanted) {
     const version = await servedVersion(store, kind, versionsOf(kind)).catch((error: unknown) => {
       // Who was installed before there was such a helper may not read its kinds, and goes on as before.

@@ -162,8 +162,8 @@ async function act(told: Step, world: ScenarioWorld, namespace: string): Promise
   const { store } = world;
   if ("apply" in told) for (const object of told.apply) await apply(store, object, namespace);
   else if ("claims" in told) for (const claim of claimsOf(told.claims)) await apply(store, claim, namespace);
-  else if ("expect" in told) await comeTo(world, told.expect, namespace, differenceOf);
-  else if ("equal" in told) await comeTo(world, told.equal, namespace, anyDifferenceOf);
+  else if ("expect" in told) await comeTo(world, told.expect, namespace, atLeast);
+  else if ("equal" in told) await comeTo(world, told.equal, namespace, exactly);
   else if ("never" in told) await never(world, told.never, namespace);
   else if ("patch" in told) {
     const { kind, key } = placeOf(told.patch, namespace);
@@ -208,12 +208,12 @@ async function comeTo(
   world: ScenarioWorld,
   list: readonly Named[],
   namespace: string,
-  differs: typeof differenceOf,
+  compare: Compare,
 ): Promise<void> {
   for (const object of list)
     await until(
       world,
-      () => differs(world.store, object, namespace),
+      () => differenceOf(world.store, object, namespace, compare),
       (difference) => `${object.kind} ${object.name}: ${difference}`,
     );
 }
@@ -263,35 +263,31 @@ async function never(world: ScenarioWorld, list: readonly Named[], namespace: st
   const everyMs = Math.max(20, world.watchMs / 10);
   for (let waitedMs = 0; waitedMs <= world.watchMs; waitedMs += everyMs) {
     for (const object of list)
-      if ((await differenceOf(world.store, object, namespace)) === undefined)
+      if ((await differenceOf(world.store, object, namespace, atLeast)) === undefined)
         throw new Error(`${object.kind} ${object.name} came to look like ${JSON.stringify(object)}`);
     await world.pass(everyMs);
   }
 }
 
-/** What differs between an object and what is said of it; undefined: nothing. */
+/** What differs between an object that is there and what is wanted; undefined: nothing. Pure. */
+type Compare = (found: Resource, wanted: object) => string | undefined;
+
+const atLeast: Compare = (found, wanted) => difference(found, wanted, "");
+
+/** Where what is said is all that there is to say. */
+const exactly: Compare = (found, wanted) =>
+  atLeast(found, wanted) ?? surplus(withoutBookkeeping(found), wanted, "");
+
 async function differenceOf(
   store: ResourceStore,
   said: Named,
   namespace: string,
+  compare: Compare,
 ): Promise<string | undefined> {
   const { kind, key } = placeOf(said, namespace);
   const found = await store.get(kind, key);
   if (said["gone"]) return found ? `${keyText(key)} is there still` : undefined;
-  return found ? difference(found, wantedOf(said), "") : "there is none";
-}
-
-/** The same, where what is said is all that there is to say. */
-async function anyDifferenceOf(
-  store: ResourceStore,
-  said: Named,
-  namespace: string,
-): Promise<string | undefined> {
-  const { kind, key } = placeOf(said, namespace);
-  const found = await store.get(kind, key);
-  if (!found) return "there is none";
-  const wanted = wantedOf(said);
-  return difference(found, wanted, "") ?? surplus(withoutBookkeeping(found), wanted, "");
+  return found ? compare(found, wantedOf(said)) : "there is none";
 }
 
 /** What is said of an object, in the form that objects have. Pure. */
